@@ -1,0 +1,207 @@
+// Package config is the one configuration of all binaries: flags, then
+// environment variables (UTOPIA_*), then a YAML file, then defaults; the first
+// that names a setting wins. A setting is spelled the same way everywhere:
+// --tls-ca, UTOPIA_TLS_CA, and tls-ca in the file.
+//
+// It checks everything that can be checked before anything connects, and turns
+// the result into options of the Kafka client. It deliberately opens no
+// connection and knows no topic.
+package config
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// ErrInvalid is wrapped by every error of Load: the person has to change a
+// setting, nothing was connected or written.
+var ErrInvalid = errors.New("invalid configuration")
+
+// Set names a group of settings that a binary or command has.
+type Set uint
+
+// The groups. A binary registers only those that it obeys, so that --help never
+// shows a flag without effect.
+const (
+	// Kafka is how to reach the cluster.
+	Kafka Set = 1 << iota
+	// Registry is how to reach the schema registry.
+	Registry
+	// Service is what every processor has: state, instance, metrics address.
+	Service
+	// Log is format and level of the log.
+	Log
+	// Links is the keys that sign and verify confirmation links.
+	Links
+	// Mail is how the mailer delivers.
+	Mail
+)
+
+// Config is the effective configuration after Load. Fields of groups that were
+// not registered keep their zero value.
+type Config struct {
+	File string
+
+	Brokers          []string
+	TLS              bool
+	TLSCA            string
+	TLSCert          string
+	TLSKey           string
+	TLSServerName    string
+	SASL             string
+	SASLUser         string
+	SASLPassword     string // environment or file only: a flag shows in the process list
+	SASLPasswordFile string
+
+	Registry             string
+	RegistryUser         string
+	RegistryPassword     string // environment or file only
+	RegistryPasswordFile string
+
+	StateDir       string
+	Instance       string
+	RestartWithin  time.Duration
+	CommitInterval time.Duration
+	HTTP           string
+	Dev            bool
+
+	LogFormat string
+	LogLevel  string
+
+	LinkKeys string
+
+	SMTP             string
+	SMTPUser         string
+	SMTPPassword     string // environment or file only
+	SMTPPasswordFile string
+	SMTPTLS          string
+	MailFrom         string
+	MailDir          string
+	BaseURL          string
+
+	sets    Set
+	origins map[string]string
+	ignored []string
+}
+
+// The documented loopback ports of `utopia up`, so that the command line finds
+// it without any flag.
+const (
+	DefaultBroker   = "127.0.0.1:9092"
+	DefaultRegistry = "http://127.0.0.1:8081"
+)
+
+// A setting is one line of the table that everything else is derived from.
+type setting struct {
+	name   string
+	set    Set
+	secret bool
+	bind   func(*pflag.FlagSet, *Config) // nil for a setting without a flag
+	text   func(*Config) *string         // where a setting without a flag is kept
+}
+
+func text(set Set, name, usage string, field func(*Config) *string) setting {
+	return setting{name: name, set: set, bind: func(fs *pflag.FlagSet, c *Config) {
+		fs.StringVar(field(c), name, *field(c), usage)
+	}}
+}
+
+func flag(set Set, name, usage string, field func(*Config) *bool) setting {
+	return setting{name: name, set: set, bind: func(fs *pflag.FlagSet, c *Config) {
+		fs.BoolVar(field(c), name, *field(c), usage)
+	}}
+}
+
+func duration(set Set, name, usage string, field func(*Config) *time.Duration) setting {
+	return setting{name: name, set: set, bind: func(fs *pflag.FlagSet, c *Config) {
+		fs.DurationVar(field(c), name, *field(c), usage)
+	}}
+}
+
+func secret(set Set, name string, field func(*Config) *string) setting {
+	return setting{name: name, set: set, secret: true, text: field}
+}
+
+func settings() []setting {
+	return append(connectionSettings(), serviceSettings()...)
+}
+
+func connectionSettings() []setting {
+	return []setting{
+		{name: "brokers", set: Kafka, bind: func(fs *pflag.FlagSet, c *Config) {
+			fs.StringSliceVar(&c.Brokers, "brokers", c.Brokers, "Kafka brokers to ask first, as host:port[,host:port...]")
+		}},
+		flag(Kafka, "tls", "connect to the brokers with TLS", func(c *Config) *bool { return &c.TLS }),
+		text(Kafka, "tls-ca", "PEM `file` with the authorities to trust instead of the system's", func(c *Config) *string { return &c.TLSCA }),
+		text(Kafka, "tls-cert", "PEM `file` with the client certificate; read again at each connection", func(c *Config) *string { return &c.TLSCert }),
+		text(Kafka, "tls-key", "PEM `file` with the key of --tls-cert", func(c *Config) *string { return &c.TLSKey }),
+		text(Kafka, "tls-server-name", "`name` that the brokers' certificate must carry, if not their host name", func(c *Config) *string { return &c.TLSServerName }),
+		text(Kafka, "sasl", "SASL `mechanism`: plain, scram-sha-256 or scram-sha-512", func(c *Config) *string { return &c.SASL }),
+		text(Kafka, "sasl-user", "SASL user `name`", func(c *Config) *string { return &c.SASLUser }),
+		secret(Kafka, "sasl-password", func(c *Config) *string { return &c.SASLPassword }),
+		text(Kafka, "sasl-password-file", "`file` with the SASL password, read again at each connection; or set UTOPIA_SASL_PASSWORD", func(c *Config) *string { return &c.SASLPasswordFile }),
+		text(Registry, "registry", "`URL` of the schema registry (Confluent API)", func(c *Config) *string { return &c.Registry }),
+		text(Registry, "registry-user", "user `name` at the schema registry", func(c *Config) *string { return &c.RegistryUser }),
+		secret(Registry, "registry-password", func(c *Config) *string { return &c.RegistryPassword }),
+		text(Registry, "registry-password-file", "`file` with the password at the schema registry; or set UTOPIA_REGISTRY_PASSWORD", func(c *Config) *string { return &c.RegistryPasswordFile }),
+		text(Log, "log-format", "log as text or json", func(c *Config) *string { return &c.LogFormat }),
+		text(Log, "log-level", "log from this `level` up: debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }),
+		text(Links, "link-keys", "`file` with the keys that sign confirmation links, newest first", func(c *Config) *string { return &c.LinkKeys }),
+	}
+}
+
+func serviceSettings() []setting {
+	return []setting{
+		text(Service, "state-dir", "`directory` for the local state; one per instance, kept between starts", func(c *Config) *string { return &c.StateDir }),
+		text(Service, "instance", "`name` of this instance, the same at each start; default: one made and kept in --state-dir", func(c *Config) *string { return &c.Instance }),
+		duration(Service, "restart-within", "keep the partitions for this long after a stop, for a rolling restart; 0 hands them over at once", func(c *Config) *time.Duration { return &c.RestartWithin }),
+		duration(Service, "commit-interval", "longest time that a transaction stays open while input is waiting", func(c *Config) *time.Duration { return &c.CommitInterval }),
+		text(Service, "http", "`address` for /livez, /readyz and /metrics; empty for none", func(c *Config) *string { return &c.HTTP }),
+		flag(Service, "dev", "for development: an unreplicated cluster is a warning, not a refusal", func(c *Config) *bool { return &c.Dev }),
+		text(Mail, "smtp", "`host:port` of the mail server", func(c *Config) *string { return &c.SMTP }),
+		text(Mail, "smtp-user", "user `name` at the mail server", func(c *Config) *string { return &c.SMTPUser }),
+		secret(Mail, "smtp-password", func(c *Config) *string { return &c.SMTPPassword }),
+		text(Mail, "smtp-password-file", "`file` with the password at the mail server; or set UTOPIA_SMTP_PASSWORD", func(c *Config) *string { return &c.SMTPPasswordFile }),
+		text(Mail, "smtp-tls", "`how` to protect the connection: starttls, tls or none", func(c *Config) *string { return &c.SMTPTLS }),
+		text(Mail, "mail-from", "`address` that mails are sent from", func(c *Config) *string { return &c.MailFrom }),
+		text(Mail, "mail-dir", "write mails to files in this `directory` instead of sending them", func(c *Config) *string { return &c.MailDir }),
+		text(Mail, "base-url", "`URL` that links in mails begin with", func(c *Config) *string { return &c.BaseURL }),
+	}
+}
+
+// Default returns the values that hold where nothing names a setting. A binary
+// changes what is its own (the HTTP address) before Register.
+func Default() *Config {
+	return &Config{
+		Brokers:        []string{DefaultBroker},
+		Registry:       DefaultRegistry,
+		CommitInterval: 50 * time.Millisecond,
+		LogFormat:      "text",
+		LogLevel:       "info",
+		SMTPTLS:        "starttls",
+	}
+}
+
+// Register adds the flags of the given sets, and --config, to fs. The values in
+// c become the defaults that --help shows.
+func (c *Config) Register(fs *pflag.FlagSet, sets Set) {
+	c.sets = sets
+	fs.StringVar(&c.File, "config", c.File, "YAML `file` with settings, spelled like the flags without dashes in front")
+	for _, s := range settings() {
+		if s.set&sets != 0 && s.bind != nil {
+			s.bind(fs, c)
+		}
+	}
+}
+
+// Names returns the names of all settings of all groups, as the configuration
+// file spells them.
+func Names() []string {
+	var names []string
+	for _, s := range settings() {
+		names = append(names, s.name)
+	}
+	return names
+}
