@@ -1,0 +1,193 @@
+// Package topics is the catalogue of every Kafka topic of the system, as data: what a topic is for, who owns it, who may
+// write and read it, how it is keyed, kept and stamped, and which records it carries. It also holds the only rule that
+// turns a key into a partition, and the rules for identifiers and names.
+//
+// It is not a Kafka client: it creates nothing, connects to nothing and imports the standard library only. Schemas are
+// named here by string; the package schemas holds them.
+package topics
+
+import (
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Sizes and counts that every topic shares.
+const (
+	// Partitions is the partition count of every topic on a cluster. It is chosen once, at creation: a changed count moves
+	// keys away from their state.
+	Partitions = 24
+	// EmbeddedPartitions is the partition count of every topic on the embedded broker.
+	EmbeddedPartitions = 4
+	// Replication is the replication factor of every topic on a cluster.
+	Replication = 3
+	// MinInSync is min.insync.replicas of every topic on a cluster: with Replication it survives the loss of one broker
+	// without losing or refusing an acknowledged write.
+	MinInSync = 2
+	// RecordBytes is the largest record (key, value and headers) that a writer may produce to any topic but a dead-letter
+	// topic.
+	RecordBytes = 1 << 20
+	// BatchBytes is what a producer of this system sets as its own batch limit (kgo.ProducerBatchMaxBytes): a dead letter
+	// is the largest record plus the headers that say where it came from and why.
+	BatchBytes = RecordBytes + 64<<10
+)
+
+// Kind says what a topic carries, by the grammar of its name: <aggregate>.<kind>.v<major>.
+type Kind string
+
+// The kinds of topic.
+const (
+	KindCommands    Kind = "commands" // asks the owner for something; may be refused
+	KindReplies     Kind = "replies"  // the outcome of a command
+	KindEvents      Kind = "events"   // the event store: every fact, in order, private
+	KindChanges     Kind = "changes"  // public facts, each with what changed
+	KindState       Kind = "state"    // the whole public state of an aggregate with its version
+	KindOutbox      Kind = "outbox"   // work for the outside world, taken up by the owner's own worker
+	KindTable       Kind = "table"    // a processor's changelog; Goka names it
+	KindDeadLetters Kind = "dlq"      // input records that no code can handle, as received
+)
+
+// Pattern names the messaging pattern of a kind, so that people do not mistake one for another.
+func (k Kind) Pattern() string {
+	switch k {
+	case KindCommands:
+		return "command"
+	case KindReplies:
+		return "reply"
+	case KindEvents:
+		return "event sourcing"
+	case KindChanges:
+		return "event notification"
+	case KindState:
+		return "event-carried state transfer"
+	case KindOutbox:
+		return "outbox"
+	case KindTable:
+		return "changelog"
+	case KindDeadLetters:
+		return "dead letter"
+	}
+	return "unknown"
+}
+
+// Audience says for whom a topic is made, and so what a change of its schema costs.
+type Audience string
+
+// The audiences.
+const (
+	// AudiencePrivate is read by its own processor only; its schemas may change with the code.
+	AudiencePrivate Audience = "private"
+	// AudiencePublic is a promise to anybody who is authorised to read.
+	AudiencePublic Audience = "public"
+	// AudienceProducers is written by authorised producers outside the owner.
+	AudienceProducers Audience = "producers"
+	// AudienceCallers is read by those who sent a command.
+	AudienceCallers Audience = "callers"
+	// AudiencePeople is read by operators, with the command line.
+	AudiencePeople Audience = "people"
+)
+
+// Cleanup says how long a record is kept.
+type Cleanup string
+
+// The cleanup policies.
+const (
+	CleanupDelete  Cleanup = "delete"  // deleted after Retention
+	CleanupCompact Cleanup = "compact" // the last record of each key is kept
+	CleanupKeep    Cleanup = "keep"    // kept for ever
+)
+
+// Timestamp says whose clock stamps the records.
+type Timestamp string
+
+// The timestamp types, spelled as Kafka's message.timestamp.type.
+const (
+	// TimestampLogAppend is the broker's clock. Every input topic of a processor has it, because the record's timestamp is
+	// the "now" of its decision: a producer's clock must not decide.
+	TimestampLogAppend Timestamp = "LogAppendTime"
+	// TimestampCreate is the writer's clock.
+	TimestampCreate Timestamp = "CreateTime"
+)
+
+// Topic describes one topic.
+type Topic struct {
+	Name      string
+	Kind      Kind
+	Audience  Audience
+	Owner     string        // the service that decides what its records mean
+	Writers   []string      // principals that may write
+	Readers   []string      // principals that may read
+	Key       string        // what the record key is, in words
+	Cleanup   Cleanup       // how long records are kept
+	Retention time.Duration // with CleanupDelete only
+	Timestamp Timestamp     // whose clock
+	Records   []string      // full names of the record types it carries
+	MaxBytes  int           // the largest record (key, value, headers) that may be written
+	Doc       string        // one sentence
+}
+
+// Private reports whether only the owner may read the topic. Private topics carry Avro single-object encoding, all others
+// Confluent framing.
+func (t Topic) Private() bool { return t.Audience == AudiencePrivate }
+
+// Input reports whether a processor consumes the topic.
+func (t Topic) Input() bool { return t.Kind != KindDeadLetters && t.Timestamp == TimestampLogAppend }
+
+// DLQ returns the topic that takes t's dead letters: records that no code can handle, key and value as received.
+func (t Topic) DLQ() Topic {
+	return Topic{
+		Name:      t.Name + ".dlq",
+		Kind:      KindDeadLetters,
+		Audience:  AudiencePeople,
+		Owner:     t.Owner,
+		Writers:   t.processors(),
+		Readers:   []string{Operators},
+		Key:       "as received",
+		Cleanup:   CleanupDelete,
+		Retention: 30 * day,
+		Timestamp: TimestampCreate,
+		Records:   slices.Clone(t.Records),
+		MaxBytes:  BatchBytes,
+		Doc:       "Records of " + t.Name + " that no code can handle, as received, with the reason in headers.",
+	}
+}
+
+// processors returns those readers of t that are processors: they write its dead letters.
+func (t Topic) processors() []string {
+	var out []string
+	for _, r := range t.Readers {
+		if slices.Contains(Services(), r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Config returns the topic's configuration as Kafka spells it. Partition count, replication factor and
+// min.insync.replicas depend on the cluster and are not in it (see Partitions, Replication, MinInSync).
+//
+// max.message.bytes limits a whole batch, so topics that only this system writes get twice MaxBytes: a processor's batches
+// are as large as BatchBytes.
+func (t Topic) Config() map[string]string {
+	batch := t.MaxBytes
+	if t.Audience != AudienceProducers {
+		batch = 2 * RecordBytes
+	}
+	c := map[string]string{
+		"message.timestamp.type": string(t.Timestamp),
+		"max.message.bytes":      strconv.Itoa(batch),
+	}
+	switch t.Cleanup {
+	case CleanupDelete:
+		c["cleanup.policy"] = "delete"
+		c["retention.ms"] = strconv.FormatInt(t.Retention.Milliseconds(), 10)
+	case CleanupKeep:
+		c["cleanup.policy"] = "delete"
+		c["retention.ms"] = "-1"
+	case CleanupCompact:
+		c["cleanup.policy"] = "compact"
+		// A reader that was away longer than this could miss a deletion and must rebuild from the beginning.
+		c["delete.retention.ms"] = strconv.FormatInt((7 * day).Milliseconds(), 10)
+	}
+	return c
+}

@@ -1,0 +1,269 @@
+package topics
+
+import (
+	"slices"
+	"time"
+)
+
+const day = 24 * time.Hour
+
+// Principals: who writes and reads. A service is one processor group and the binary that runs it.
+const (
+	Customer     = "customer"
+	Billing      = "billing"
+	Mail         = "mail"
+	Notification = "notification"
+	CRM          = "crm"       // the systems of record outside
+	Producers    = "producers" // anybody who is authorised to send commands
+	Consumers    = "consumers" // anybody who is authorised to read public topics
+	Operators    = "operators" // people with the command line
+)
+
+// Services returns the processor groups, each also the name of its consumer group.
+func Services() []string { return []string{Customer, Billing, Mail, Notification} }
+
+// The catalogue. No topic name is spelled anywhere else.
+var (
+	CustomerCommands = Topic{
+		Name: "customer.commands.v1", Kind: KindCommands, Audience: AudienceProducers, Owner: Customer,
+		Writers: []string{Producers, Customer}, Readers: []string{Customer},
+		Key: "customer id", Cleanup: CleanupDelete, Retention: 7 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Doc: "The durable input log of the customer service: what it is asked to do.",
+		Records: []string{
+			"utopia.customer.RegisterCustomer",
+			"utopia.customer.RequestAddressChange",
+			"utopia.customer.ConfirmAddressChange",
+			"utopia.customer.CancelAddressChange",
+			"utopia.customer.ChangeEmail",
+			"utopia.customer.CloseCustomer",
+			"utopia.customer.EraseCustomer",
+			"utopia.customer.ExpireAddressChange",
+			"utopia.customer.ApplyAddressChange",
+			"utopia.customer.RemindConfirmation",
+			"utopia.customer.ForgetUnknownCustomer",
+		},
+	}
+	CustomerReplies = Topic{
+		Name: "customer.replies.v1", Kind: KindReplies, Audience: AudienceCallers, Owner: Customer,
+		Writers: []string{Customer}, Readers: []string{Producers},
+		Key: "reply address", Cleanup: CleanupDelete, Retention: day, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc:     "The committed outcome of each command: accepted or refused.",
+		Records: []string{"utopia.customer.CustomerReply"},
+	}
+	CustomerEvents = Topic{
+		Name: "customer.events.v1", Kind: KindEvents, Audience: AudiencePrivate, Owner: Customer,
+		Writers: []string{Customer}, Readers: []string{Customer},
+		Key: "customer id", Cleanup: CleanupKeep, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc: "The event store of the customer service: every event, in order, for ever.",
+		Records: []string{
+			"utopia.customer.private.CustomerRegistered",
+			"utopia.customer.private.AddressChangeRequested",
+			"utopia.customer.private.AddressChangeReminded",
+			"utopia.customer.private.AddressChangeConfirmed",
+			"utopia.customer.private.AddressChangeCancelled",
+			"utopia.customer.private.AddressChangeExpired",
+			"utopia.customer.private.AddressChangeSuperseded",
+			"utopia.customer.private.CustomerMoved",
+			"utopia.customer.private.AddressCorrected",
+			"utopia.customer.private.EmailChanged",
+			"utopia.customer.private.CustomerClosed",
+			"utopia.customer.private.CustomerErased",
+			"utopia.customer.private.ConfirmationUndeliverable",
+			"utopia.customer.private.FactRecorded",
+		},
+	}
+	CustomerChanges = Topic{
+		Name: "customer.changes.v1", Kind: KindChanges, Audience: AudiencePublic, Owner: Customer,
+		Writers: []string{Customer}, Readers: []string{Consumers, Billing, Notification},
+		Key: "customer id", Cleanup: CleanupDelete, Retention: 30 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Doc: "What changed about a customer, with old and new.",
+		Records: []string{
+			"utopia.customer.CustomerRegistered",
+			"utopia.customer.CustomerMoved",
+			"utopia.customer.AddressCorrected",
+			"utopia.customer.EmailChanged",
+			"utopia.customer.CustomerClosed",
+			"utopia.customer.CustomerErased",
+		},
+	}
+	CustomerState = Topic{
+		Name: "customer.state.v1", Kind: KindState, Audience: AudiencePublic, Owner: Customer,
+		Writers: []string{Customer}, Readers: []string{Consumers, Billing, Notification},
+		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Doc:     "The whole public state of a customer with its version; a tombstone on erasure.",
+		Records: []string{"utopia.customer.CustomerState"},
+	}
+	CustomerTable = Topic{
+		Name: "customer-table", Kind: KindTable, Audience: AudiencePrivate, Owner: Customer,
+		Writers: []string{Customer}, Readers: []string{Customer},
+		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc:     "The changelog of the customer processor: one row per customer.",
+		Records: []string{"utopia.customer.private.CustomerRow"},
+	}
+	CRMChanges = Topic{
+		Name: "crm.changes.v1", Kind: KindChanges, Audience: AudienceProducers, Owner: CRM,
+		Writers: []string{CRM}, Readers: []string{Customer},
+		Key: "customer id", Cleanup: CleanupDelete, Retention: 30 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Doc:     "Facts from systems of record outside: the other way to produce an address change.",
+		Records: []string{"utopia.crm.AddressChanged"},
+	}
+
+	BillingCommands = Topic{
+		Name: "billing.commands.v1", Kind: KindCommands, Audience: AudienceProducers, Owner: Billing,
+		Writers: []string{Producers, Billing}, Readers: []string{Billing},
+		Key: "customer id", Cleanup: CleanupDelete, Retention: 7 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Doc:     "The durable input log of the billing service: what it is asked to do.",
+		Records: []string{"utopia.billing.IssueInvoice", "utopia.billing.PayInvoice"},
+	}
+	BillingReplies = Topic{
+		Name: "billing.replies.v1", Kind: KindReplies, Audience: AudienceCallers, Owner: Billing,
+		Writers: []string{Billing}, Readers: []string{Producers},
+		Key: "reply address", Cleanup: CleanupDelete, Retention: day, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc:     "The committed outcome of each command: accepted or refused.",
+		Records: []string{"utopia.billing.BillingReply"},
+	}
+	BillingEvents = Topic{
+		Name: "billing.events.v1", Kind: KindEvents, Audience: AudiencePrivate, Owner: Billing,
+		Writers: []string{Billing}, Readers: []string{Billing},
+		Key: "customer id", Cleanup: CleanupKeep, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc: "The event store of the billing service: every event, in order, for ever.",
+		Records: []string{
+			"utopia.billing.private.InvoiceIssued",
+			"utopia.billing.private.InvoiceAddressFrozen",
+			"utopia.billing.private.InvoiceReaddressed",
+			"utopia.billing.private.InvoiceCorrected",
+			"utopia.billing.private.InvoicePaid",
+			"utopia.billing.private.CustomerVersionApplied",
+			"utopia.billing.private.CustomerForgotten",
+		},
+	}
+	BillingState = Topic{
+		Name: "billing.state.v1", Kind: KindState, Audience: AudiencePublic, Owner: Billing,
+		Writers: []string{Billing}, Readers: []string{Consumers},
+		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc:     "The open invoices of a customer and the customer version that billing has applied.",
+		Records: []string{"utopia.billing.BillingState"},
+	}
+	BillingTable = Topic{
+		Name: "billing-table", Kind: KindTable, Audience: AudiencePrivate, Owner: Billing,
+		Writers: []string{Billing}, Readers: []string{Billing},
+		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc:     "The changelog of the billing processor: one row per customer.",
+		Records: []string{"utopia.billing.private.BillingRow"},
+	}
+
+	MailCommands = Topic{
+		Name: "mail.commands.v1", Kind: KindCommands, Audience: AudienceProducers, Owner: Mail,
+		Writers: []string{Customer, Notification, Mail}, Readers: []string{Mail},
+		Key: "mail id", Cleanup: CleanupDelete, Retention: 7 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Doc:     "The durable input log of the mail service: what to send, and what became of it.",
+		Records: []string{"utopia.mail.SendMail", "utopia.mail.RecordDelivery", "utopia.mail.ForgetMail"},
+	}
+	MailReplies = Topic{
+		Name: "mail.replies.v1", Kind: KindReplies, Audience: AudienceCallers, Owner: Mail,
+		Writers: []string{Mail}, Readers: []string{Customer, Notification},
+		Key: "reply address", Cleanup: CleanupDelete, Retention: 7 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Doc:     "What became of each mail; each record names the group that sent it, and other groups skip it.",
+		Records: []string{"utopia.mail.MailReply", "utopia.mail.MailSent", "utopia.mail.MailUndeliverable"},
+	}
+	MailOutbox = Topic{
+		Name: "mail.outbox.v1", Kind: KindOutbox, Audience: AudiencePrivate, Owner: Mail,
+		Writers: []string{Mail}, Readers: []string{Mail},
+		Key: "mail id", Cleanup: CleanupDelete, Retention: 7 * day, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc:     "What the mailer takes up and sends.",
+		Records: []string{"utopia.mail.private.MailToSend"},
+	}
+	MailEvents = Topic{
+		Name: "mail.events.v1", Kind: KindEvents, Audience: AudiencePrivate, Owner: Mail,
+		Writers: []string{Mail}, Readers: []string{Mail},
+		Key: "mail id", Cleanup: CleanupKeep, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc: "The event store of the mail service: facts only, never a recipient or a text.",
+		Records: []string{
+			"utopia.mail.private.MailAccepted",
+			"utopia.mail.private.MailDelivered",
+			"utopia.mail.private.MailFailed",
+			"utopia.mail.private.MailForgotten",
+		},
+	}
+	MailState = Topic{
+		Name: "mail.state.v1", Kind: KindState, Audience: AudiencePublic, Owner: Mail,
+		Writers: []string{Mail}, Readers: []string{Consumers},
+		Key: "mail id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc:     "The status of a mail, nothing else.",
+		Records: []string{"utopia.mail.MailState"},
+	}
+	MailTable = Topic{
+		Name: "mail-table", Kind: KindTable, Audience: AudiencePrivate, Owner: Mail,
+		Writers: []string{Mail}, Readers: []string{Mail},
+		Key: "mail id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc:     "The changelog of the mail processor: one row per mail.",
+		Records: []string{"utopia.mail.private.MailRow"},
+	}
+
+	NotificationEvents = Topic{
+		Name: "notification.events.v1", Kind: KindEvents, Audience: AudiencePrivate, Owner: Notification,
+		Writers: []string{Notification}, Readers: []string{Notification},
+		Key: "customer id", Cleanup: CleanupKeep, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc: "The event store of the notification service: every event, in order, for ever.",
+		Records: []string{
+			"utopia.notification.private.ContactUpdated",
+			"utopia.notification.private.NotificationSent",
+			"utopia.notification.private.NotificationDelivered",
+			"utopia.notification.private.NotificationFailed",
+			"utopia.notification.private.CustomerForgotten",
+		},
+	}
+	NotificationState = Topic{
+		Name: "notification.state.v1", Kind: KindState, Audience: AudiencePublic, Owner: Notification,
+		Writers: []string{Notification}, Readers: []string{Consumers},
+		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc:     "What a customer was told, what became of it, and the customer version that notification has applied.",
+		Records: []string{"utopia.notification.NotificationState"},
+	}
+	NotificationTable = Topic{
+		Name: "notification-table", Kind: KindTable, Audience: AudiencePrivate, Owner: Notification,
+		Writers: []string{Notification}, Readers: []string{Notification},
+		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Doc:     "The changelog of the notification processor: one row per customer.",
+		Records: []string{"utopia.notification.private.NotificationRow"},
+	}
+)
+
+// All returns every topic of the system, by service, each input topic followed by its dead letters.
+func All() []Topic {
+	base := []Topic{
+		CustomerCommands, CustomerReplies, CustomerEvents, CustomerChanges, CustomerState, CustomerTable, CRMChanges,
+		BillingCommands, BillingReplies, BillingEvents, BillingState, BillingTable,
+		MailCommands, MailReplies, MailOutbox, MailEvents, MailState, MailTable,
+		NotificationEvents, NotificationState, NotificationTable,
+	}
+	var all []Topic
+	for _, t := range base {
+		all = append(all, t)
+		if t.Input() {
+			all = append(all, t.DLQ())
+		}
+	}
+	return all
+}
+
+// ByName returns the topic of that name, dead-letter topics included.
+func ByName(name string) (Topic, bool) {
+	for _, t := range All() {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return Topic{}, false
+}
+
+// Inputs returns the topics that a processor group consumes.
+func Inputs(group string) []Topic {
+	var in []Topic
+	for _, t := range All() {
+		if t.Input() && slices.Contains(t.Readers, group) {
+			in = append(in, t)
+		}
+	}
+	return in
+}
