@@ -1,0 +1,59 @@
+# make run     a living system in one process: embedded broker, sample people, a live screen
+# make test    unit, core, engine and command-line tests and 20 simulation seeds; needs nothing but Go
+# make check   format, lint, vet, build, the same tests with -race, kills of real binaries, clients of other languages
+# make bench   CPU per record next to a raw transaction loop and stock Goka, interleaved in one run
+
+GO       ?= go
+BIN      := $(CURDIR)/.cache/bin
+LINT     := $(BIN)/golangci-lint
+LINT_VERSION := v2.15.0
+TAGS     := synctests
+SEEDS    ?= 20
+
+# The race detector needs a C compiler; without one the tests run all the same and say so.
+CC_FOUND := $(shell command -v $${CC:-cc} 2>/dev/null || command -v gcc 2>/dev/null)
+RACE     := $(if $(CC_FOUND),-race)
+
+.PHONY: run demo build test check fmt fmt-check lint vet kill foreign bench clean
+
+run:
+	@$(GO) run ./cmd/utopia up --demo
+
+build:
+	$(GO) build -o bin/ ./cmd/...
+
+test:
+	@$(if $(RACE),,echo "no C compiler found: the tests run without the race detector")
+	$(GO) test $(RACE) -tags $(TAGS) -timeout 10m ./...
+
+check: fmt-check lint vet build test kill foreign
+
+fmt: $(LINT)
+	$(LINT) fmt
+
+fmt-check: $(LINT)
+	@$(LINT) fmt --diff > .cache/fmt.diff || true
+	@if [ -s .cache/fmt.diff ]; then cat .cache/fmt.diff; echo "run: make fmt"; exit 1; fi
+
+lint: $(LINT)
+	$(LINT) run --build-tags $(TAGS) ./...
+
+vet:
+	$(GO) vet -tags $(TAGS) ./...
+
+# Real binaries on a broker with a data directory, killed with SIGKILL under load.
+kill:
+	$(GO) test -tags "$(TAGS) kill" -timeout 20m -count 1 ./integration/kill/...
+
+# Clients nobody here wrote: confluent-kafka (Python) and, where it is installed, kcat.
+foreign:
+	$(GO) test -tags "$(TAGS) foreign" -timeout 10m -count 1 ./integration/clients/...
+
+bench:
+	$(GO) run ./integration/bench
+
+$(LINT):
+	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+clean:
+	rm -rf bin .cache
