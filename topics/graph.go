@@ -20,13 +20,13 @@ func Graph() []Dependency {
 		var who []string
 		why := ""
 		switch t.Kind {
-		case KindCommands:
+		case Command:
 			who, why = t.Writers, "commands"
-		case KindReplies:
+		case Reply:
 			who, why = t.Readers, "reads replies of"
-		case KindChanges, KindState:
+		case Change, State:
 			who, why = t.Readers, "listens to"
-		case KindEvents, KindOutbox, KindTable, KindDeadLetters:
+		case Event, Outbox, Table, DeadLetters:
 			continue // only the owner, and people, read them
 		}
 		for _, w := range who {

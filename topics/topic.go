@@ -37,34 +37,34 @@ type Kind string
 
 // The kinds of topic.
 const (
-	KindCommands    Kind = "commands" // asks the owner for something; may be refused
-	KindReplies     Kind = "replies"  // the outcome of a command
-	KindEvents      Kind = "events"   // the event store: every fact, in order, private
-	KindChanges     Kind = "changes"  // public facts, each with what changed
-	KindState       Kind = "state"    // the whole public state of an aggregate with its version
-	KindOutbox      Kind = "outbox"   // work for the outside world, taken up by the owner's own worker
-	KindTable       Kind = "table"    // a processor's changelog; Goka names it
-	KindDeadLetters Kind = "dlq"      // input records that no code can handle, as received
+	Command     Kind = "commands" // asks the owner for something; may be refused
+	Reply       Kind = "replies"  // the outcome of a command
+	Event       Kind = "events"   // the event store: every fact, in order, private
+	Change      Kind = "changes"  // public facts, each with what changed
+	State       Kind = "state"    // the whole public state of an aggregate with its version
+	Outbox      Kind = "outbox"   // work for the outside world, taken up by the owner's own worker
+	Table       Kind = "table"    // a processor's changelog; Goka names it
+	DeadLetters Kind = "dlq"      // input records that no code can handle, as received
 )
 
 // Pattern names the messaging pattern of a kind, so that people do not mistake one for another.
 func (k Kind) Pattern() string {
 	switch k {
-	case KindCommands:
+	case Command:
 		return "command"
-	case KindReplies:
+	case Reply:
 		return "reply"
-	case KindEvents:
+	case Event:
 		return "event sourcing"
-	case KindChanges:
+	case Change:
 		return "event notification"
-	case KindState:
+	case State:
 		return "event-carried state transfer"
-	case KindOutbox:
+	case Outbox:
 		return "outbox"
-	case KindTable:
+	case Table:
 		return "changelog"
-	case KindDeadLetters:
+	case DeadLetters:
 		return "dead letter"
 	}
 	return "unknown"
@@ -75,16 +75,16 @@ type Audience string
 
 // The audiences.
 const (
-	// AudiencePrivate is read by its own processor only; its schemas may change with the code.
-	AudiencePrivate Audience = "private"
-	// AudiencePublic is a promise to anybody who is authorised to read.
-	AudiencePublic Audience = "public"
-	// AudienceProducers is written by authorised producers outside the owner.
-	AudienceProducers Audience = "producers"
-	// AudienceCallers is read by those who sent a command.
-	AudienceCallers Audience = "callers"
-	// AudiencePeople is read by operators, with the command line.
-	AudiencePeople Audience = "people"
+	// Private is read by its own processor only; its schemas may change with the code.
+	Private Audience = "private"
+	// Public is a promise to anybody who is authorised to read.
+	Public Audience = "public"
+	// FromProducers is written by authorised producers outside the owner.
+	FromProducers Audience = "producers"
+	// ForCallers is read by those who sent a command.
+	ForCallers Audience = "callers"
+	// ForPeople is read by operators, with the command line.
+	ForPeople Audience = "people"
 )
 
 // Cleanup says how long a record is kept.
@@ -92,9 +92,9 @@ type Cleanup string
 
 // The cleanup policies.
 const (
-	CleanupDelete  Cleanup = "delete"  // deleted after Retention
-	CleanupCompact Cleanup = "compact" // the last record of each key is kept
-	CleanupKeep    Cleanup = "keep"    // kept for ever
+	Delete  Cleanup = "delete"  // deleted after Retention
+	Compact Cleanup = "compact" // the last record of each key is kept
+	Keep    Cleanup = "keep"    // kept for ever
 )
 
 // Timestamp says whose clock stamps the records.
@@ -102,11 +102,11 @@ type Timestamp string
 
 // The timestamp types, spelled as Kafka's message.timestamp.type.
 const (
-	// TimestampLogAppend is the broker's clock. Every input topic of a processor has it, because the record's timestamp is
+	// LogAppendTime is the broker's clock. Every input topic of a processor has it, because the record's timestamp is
 	// the "now" of its decision: a producer's clock must not decide.
-	TimestampLogAppend Timestamp = "LogAppendTime"
-	// TimestampCreate is the writer's clock.
-	TimestampCreate Timestamp = "CreateTime"
+	LogAppendTime Timestamp = "LogAppendTime"
+	// CreateTime is the writer's clock.
+	CreateTime Timestamp = "CreateTime"
 )
 
 // Topic describes one topic.
@@ -119,7 +119,7 @@ type Topic struct {
 	Readers   []string      // principals that may read
 	Key       string        // what the record key is, in words
 	Cleanup   Cleanup       // how long records are kept
-	Retention time.Duration // with CleanupDelete only
+	Retention time.Duration // with Delete only
 	Timestamp Timestamp     // whose clock
 	Records   []string      // full names of the record types it carries
 	MaxBytes  int           // the largest record (key, value, headers) that may be written
@@ -128,24 +128,24 @@ type Topic struct {
 
 // Private reports whether only the owner may read the topic. Private topics carry Avro single-object encoding, all others
 // Confluent framing.
-func (t Topic) Private() bool { return t.Audience == AudiencePrivate }
+func (t Topic) Private() bool { return t.Audience == Private }
 
 // Input reports whether a processor consumes the topic.
-func (t Topic) Input() bool { return t.Kind != KindDeadLetters && t.Timestamp == TimestampLogAppend }
+func (t Topic) Input() bool { return t.Kind != DeadLetters && t.Timestamp == LogAppendTime }
 
 // DLQ returns the topic that takes t's dead letters: records that no code can handle, key and value as received.
 func (t Topic) DLQ() Topic {
 	return Topic{
 		Name:      t.Name + ".dlq",
-		Kind:      KindDeadLetters,
-		Audience:  AudiencePeople,
+		Kind:      DeadLetters,
+		Audience:  ForPeople,
 		Owner:     t.Owner,
 		Writers:   t.processors(),
 		Readers:   []string{Operators},
 		Key:       "as received",
-		Cleanup:   CleanupDelete,
+		Cleanup:   Delete,
 		Retention: 30 * day,
-		Timestamp: TimestampCreate,
+		Timestamp: CreateTime,
 		Records:   slices.Clone(t.Records),
 		MaxBytes:  BatchBytes,
 		Doc:       "Records of " + t.Name + " that no code can handle, as received, with the reason in headers.",
@@ -170,7 +170,7 @@ func (t Topic) processors() []string {
 // are as large as BatchBytes.
 func (t Topic) Config() map[string]string {
 	batch := t.MaxBytes
-	if t.Audience != AudienceProducers {
+	if t.Audience != FromProducers {
 		batch = 2 * RecordBytes
 	}
 	c := map[string]string{
@@ -178,13 +178,13 @@ func (t Topic) Config() map[string]string {
 		"max.message.bytes":      strconv.Itoa(batch),
 	}
 	switch t.Cleanup {
-	case CleanupDelete:
+	case Delete:
 		c["cleanup.policy"] = "delete"
 		c["retention.ms"] = strconv.FormatInt(t.Retention.Milliseconds(), 10)
-	case CleanupKeep:
+	case Keep:
 		c["cleanup.policy"] = "delete"
 		c["retention.ms"] = "-1"
-	case CleanupCompact:
+	case Compact:
 		c["cleanup.policy"] = "compact"
 		// A reader that was away longer than this could miss a deletion and must rebuild from the beginning.
 		c["delete.retention.ms"] = strconv.FormatInt((7 * day).Milliseconds(), 10)

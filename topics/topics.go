@@ -25,9 +25,9 @@ func Services() []string { return []string{Customer, Billing, Mail, Notification
 // The catalogue. No topic name is spelled anywhere else.
 var (
 	CustomerCommands = Topic{
-		Name: "customer.commands.v1", Kind: KindCommands, Audience: AudienceProducers, Owner: Customer,
+		Name: "customer.commands.v1", Kind: Command, Audience: FromProducers, Owner: Customer,
 		Writers: []string{Producers, Customer}, Readers: []string{Customer},
-		Key: "customer id", Cleanup: CleanupDelete, Retention: 7 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Delete, Retention: 7 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc: "The durable input log of the customer service: what it is asked to do.",
 		Records: []string{
 			"utopia.customer.RegisterCustomer",
@@ -44,38 +44,38 @@ var (
 		},
 	}
 	CustomerReplies = Topic{
-		Name: "customer.replies.v1", Kind: KindReplies, Audience: AudienceCallers, Owner: Customer,
+		Name: "customer.replies.v1", Kind: Reply, Audience: ForCallers, Owner: Customer,
 		Writers: []string{Customer}, Readers: []string{Producers},
-		Key: "reply address", Cleanup: CleanupDelete, Retention: day, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "reply address", Cleanup: Delete, Retention: day, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The committed outcome of each command: accepted or refused.",
 		Records: []string{"utopia.customer.CustomerReply"},
 	}
 	CustomerEvents = Topic{
-		Name: "customer.events.v1", Kind: KindEvents, Audience: AudiencePrivate, Owner: Customer,
+		Name: "customer.events.v1", Kind: Event, Audience: Private, Owner: Customer,
 		Writers: []string{Customer}, Readers: []string{Customer},
-		Key: "customer id", Cleanup: CleanupKeep, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Keep, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc: "The event store of the customer service: every event, in order, for ever.",
 		Records: []string{
 			"utopia.customer.private.CustomerRegistered",
 			"utopia.customer.private.AddressChangeRequested",
-			"utopia.customer.private.AddressChangeReminded",
-			"utopia.customer.private.AddressChangeConfirmed",
+			"utopia.customer.private.ConfirmationReminded",
+			"utopia.customer.private.ConfirmationUndeliverable",
+			"utopia.customer.private.AddressChangeScheduled",
 			"utopia.customer.private.AddressChangeCancelled",
 			"utopia.customer.private.AddressChangeExpired",
-			"utopia.customer.private.AddressChangeSuperseded",
+			"utopia.customer.private.AddressChangeOutdated",
 			"utopia.customer.private.CustomerMoved",
 			"utopia.customer.private.AddressCorrected",
 			"utopia.customer.private.EmailChanged",
 			"utopia.customer.private.CustomerClosed",
 			"utopia.customer.private.CustomerErased",
-			"utopia.customer.private.ConfirmationUndeliverable",
 			"utopia.customer.private.FactRecorded",
 		},
 	}
 	CustomerChanges = Topic{
-		Name: "customer.changes.v1", Kind: KindChanges, Audience: AudiencePublic, Owner: Customer,
+		Name: "customer.changes.v1", Kind: Change, Audience: Public, Owner: Customer,
 		Writers: []string{Customer}, Readers: []string{Consumers, Billing, Notification},
-		Key: "customer id", Cleanup: CleanupDelete, Retention: 30 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Delete, Retention: 30 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc: "What changed about a customer, with old and new.",
 		Records: []string{
 			"utopia.customer.CustomerRegistered",
@@ -87,45 +87,45 @@ var (
 		},
 	}
 	CustomerState = Topic{
-		Name: "customer.state.v1", Kind: KindState, Audience: AudiencePublic, Owner: Customer,
+		Name: "customer.state.v1", Kind: State, Audience: Public, Owner: Customer,
 		Writers: []string{Customer}, Readers: []string{Consumers, Billing, Notification},
-		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Compact, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc:     "The whole public state of a customer with its version; a tombstone on erasure.",
 		Records: []string{"utopia.customer.CustomerState"},
 	}
 	CustomerTable = Topic{
-		Name: "customer-table", Kind: KindTable, Audience: AudiencePrivate, Owner: Customer,
+		Name: "customer-table", Kind: Table, Audience: Private, Owner: Customer,
 		Writers: []string{Customer}, Readers: []string{Customer},
-		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The changelog of the customer processor: one row per customer.",
 		Records: []string{"utopia.customer.private.CustomerRow"},
 	}
 	CRMChanges = Topic{
-		Name: "crm.changes.v1", Kind: KindChanges, Audience: AudienceProducers, Owner: CRM,
+		Name: "crm.changes.v1", Kind: Change, Audience: FromProducers, Owner: CRM,
 		Writers: []string{CRM}, Readers: []string{Customer},
-		Key: "customer id", Cleanup: CleanupDelete, Retention: 30 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Delete, Retention: 30 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc:     "Facts from systems of record outside: the other way to produce an address change.",
 		Records: []string{"utopia.crm.AddressChanged"},
 	}
 
 	BillingCommands = Topic{
-		Name: "billing.commands.v1", Kind: KindCommands, Audience: AudienceProducers, Owner: Billing,
+		Name: "billing.commands.v1", Kind: Command, Audience: FromProducers, Owner: Billing,
 		Writers: []string{Producers, Billing}, Readers: []string{Billing},
-		Key: "customer id", Cleanup: CleanupDelete, Retention: 7 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Delete, Retention: 7 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc:     "The durable input log of the billing service: what it is asked to do.",
-		Records: []string{"utopia.billing.IssueInvoice", "utopia.billing.PayInvoice"},
+		Records: []string{"utopia.billing.IssueInvoice", "utopia.billing.PayInvoice", "utopia.billing.ForgetUnknownCustomer"},
 	}
 	BillingReplies = Topic{
-		Name: "billing.replies.v1", Kind: KindReplies, Audience: AudienceCallers, Owner: Billing,
+		Name: "billing.replies.v1", Kind: Reply, Audience: ForCallers, Owner: Billing,
 		Writers: []string{Billing}, Readers: []string{Producers},
-		Key: "reply address", Cleanup: CleanupDelete, Retention: day, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "reply address", Cleanup: Delete, Retention: day, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The committed outcome of each command: accepted or refused.",
 		Records: []string{"utopia.billing.BillingReply"},
 	}
 	BillingEvents = Topic{
-		Name: "billing.events.v1", Kind: KindEvents, Audience: AudiencePrivate, Owner: Billing,
+		Name: "billing.events.v1", Kind: Event, Audience: Private, Owner: Billing,
 		Writers: []string{Billing}, Readers: []string{Billing},
-		Key: "customer id", Cleanup: CleanupKeep, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Keep, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc: "The event store of the billing service: every event, in order, for ever.",
 		Records: []string{
 			"utopia.billing.private.InvoiceIssued",
@@ -138,45 +138,45 @@ var (
 		},
 	}
 	BillingState = Topic{
-		Name: "billing.state.v1", Kind: KindState, Audience: AudiencePublic, Owner: Billing,
+		Name: "billing.state.v1", Kind: State, Audience: Public, Owner: Billing,
 		Writers: []string{Billing}, Readers: []string{Consumers},
-		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The open invoices of a customer and the customer version that billing has applied.",
 		Records: []string{"utopia.billing.BillingState"},
 	}
 	BillingTable = Topic{
-		Name: "billing-table", Kind: KindTable, Audience: AudiencePrivate, Owner: Billing,
+		Name: "billing-table", Kind: Table, Audience: Private, Owner: Billing,
 		Writers: []string{Billing}, Readers: []string{Billing},
-		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The changelog of the billing processor: one row per customer.",
 		Records: []string{"utopia.billing.private.BillingRow"},
 	}
 
 	MailCommands = Topic{
-		Name: "mail.commands.v1", Kind: KindCommands, Audience: AudienceProducers, Owner: Mail,
+		Name: "mail.commands.v1", Kind: Command, Audience: FromProducers, Owner: Mail,
 		Writers: []string{Customer, Notification, Mail}, Readers: []string{Mail},
-		Key: "mail id", Cleanup: CleanupDelete, Retention: 7 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Key: "mail id", Cleanup: Delete, Retention: 7 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc:     "The durable input log of the mail service: what to send, and what became of it.",
 		Records: []string{"utopia.mail.SendMail", "utopia.mail.RecordDelivery", "utopia.mail.ForgetMail"},
 	}
 	MailReplies = Topic{
-		Name: "mail.replies.v1", Kind: KindReplies, Audience: AudienceCallers, Owner: Mail,
+		Name: "mail.replies.v1", Kind: Reply, Audience: ForCallers, Owner: Mail,
 		Writers: []string{Mail}, Readers: []string{Customer, Notification},
-		Key: "reply address", Cleanup: CleanupDelete, Retention: 7 * day, Timestamp: TimestampLogAppend, MaxBytes: RecordBytes,
+		Key: "reply address", Cleanup: Delete, Retention: 7 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc:     "What became of each mail; each record names the group that sent it, and other groups skip it.",
 		Records: []string{"utopia.mail.MailReply", "utopia.mail.MailSent", "utopia.mail.MailUndeliverable"},
 	}
 	MailOutbox = Topic{
-		Name: "mail.outbox.v1", Kind: KindOutbox, Audience: AudiencePrivate, Owner: Mail,
+		Name: "mail.outbox.v1", Kind: Outbox, Audience: Private, Owner: Mail,
 		Writers: []string{Mail}, Readers: []string{Mail},
-		Key: "mail id", Cleanup: CleanupDelete, Retention: 7 * day, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "mail id", Cleanup: Delete, Retention: 7 * day, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "What the mailer takes up and sends.",
 		Records: []string{"utopia.mail.private.MailToSend"},
 	}
 	MailEvents = Topic{
-		Name: "mail.events.v1", Kind: KindEvents, Audience: AudiencePrivate, Owner: Mail,
+		Name: "mail.events.v1", Kind: Event, Audience: Private, Owner: Mail,
 		Writers: []string{Mail}, Readers: []string{Mail},
-		Key: "mail id", Cleanup: CleanupKeep, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "mail id", Cleanup: Keep, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc: "The event store of the mail service: facts only, never a recipient or a text.",
 		Records: []string{
 			"utopia.mail.private.MailAccepted",
@@ -186,24 +186,24 @@ var (
 		},
 	}
 	MailState = Topic{
-		Name: "mail.state.v1", Kind: KindState, Audience: AudiencePublic, Owner: Mail,
+		Name: "mail.state.v1", Kind: State, Audience: Public, Owner: Mail,
 		Writers: []string{Mail}, Readers: []string{Consumers},
-		Key: "mail id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "mail id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The status of a mail, nothing else.",
 		Records: []string{"utopia.mail.MailState"},
 	}
 	MailTable = Topic{
-		Name: "mail-table", Kind: KindTable, Audience: AudiencePrivate, Owner: Mail,
+		Name: "mail-table", Kind: Table, Audience: Private, Owner: Mail,
 		Writers: []string{Mail}, Readers: []string{Mail},
-		Key: "mail id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "mail id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The changelog of the mail processor: one row per mail.",
 		Records: []string{"utopia.mail.private.MailRow"},
 	}
 
 	NotificationEvents = Topic{
-		Name: "notification.events.v1", Kind: KindEvents, Audience: AudiencePrivate, Owner: Notification,
+		Name: "notification.events.v1", Kind: Event, Audience: Private, Owner: Notification,
 		Writers: []string{Notification}, Readers: []string{Notification},
-		Key: "customer id", Cleanup: CleanupKeep, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Keep, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc: "The event store of the notification service: every event, in order, for ever.",
 		Records: []string{
 			"utopia.notification.private.ContactUpdated",
@@ -214,16 +214,16 @@ var (
 		},
 	}
 	NotificationState = Topic{
-		Name: "notification.state.v1", Kind: KindState, Audience: AudiencePublic, Owner: Notification,
+		Name: "notification.state.v1", Kind: State, Audience: Public, Owner: Notification,
 		Writers: []string{Notification}, Readers: []string{Consumers},
-		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "What a customer was told, what became of it, and the customer version that notification has applied.",
 		Records: []string{"utopia.notification.NotificationState"},
 	}
 	NotificationTable = Topic{
-		Name: "notification-table", Kind: KindTable, Audience: AudiencePrivate, Owner: Notification,
+		Name: "notification-table", Kind: Table, Audience: Private, Owner: Notification,
 		Writers: []string{Notification}, Readers: []string{Notification},
-		Key: "customer id", Cleanup: CleanupCompact, Timestamp: TimestampCreate, MaxBytes: RecordBytes,
+		Key: "customer id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The changelog of the notification processor: one row per customer.",
 		Records: []string{"utopia.notification.private.NotificationRow"},
 	}

@@ -20,7 +20,7 @@ func TestTheCatalogueKeepsTheHouseRules(t *testing.T) {
 func TestCheckRefuses(t *testing.T) {
 	command := func(owner, record string) topics.Topic {
 		return topics.Topic{
-			Name: owner + ".commands.v1", Kind: topics.KindCommands, Owner: owner, Readers: []string{owner},
+			Name: owner + ".commands.v1", Kind: topics.Command, Owner: owner, Readers: []string{owner},
 			Records: []string{record},
 		}
 	}
@@ -33,13 +33,13 @@ func TestCheckRefuses(t *testing.T) {
 		},
 		"an event that is named like a command": {
 			[]topics.Topic{{
-				Name: "customer.changes.v1", Kind: topics.KindChanges, Owner: "customer",
+				Name: "customer.changes.v1", Kind: topics.Change, Owner: "customer",
 				Records: []string{"utopia.customer.MoveCustomer"},
 			}}, topics.ErrVerb,
 		},
 		"a private event whose verb is not in the list": {
 			[]topics.Topic{{
-				Name: "customer.events.v1", Kind: topics.KindEvents, Audience: topics.AudiencePrivate, Owner: "customer",
+				Name: "customer.events.v1", Kind: topics.Event, Audience: topics.Private, Owner: "customer",
 				Records: []string{"utopia.customer.private.CustomerProcessed"},
 			}}, topics.ErrVerb,
 		},
@@ -48,30 +48,30 @@ func TestCheckRefuses(t *testing.T) {
 		},
 		"a command whose recipient does not read it": {
 			[]topics.Topic{{
-				Name: "customer.commands.v1", Kind: topics.KindCommands, Owner: "customer", Readers: []string{"billing"},
+				Name: "customer.commands.v1", Kind: topics.Command, Owner: "customer", Readers: []string{"billing"},
 				Records: []string{"utopia.customer.RegisterCustomer"},
 			}}, topics.ErrNotOwned,
 		},
 		"a private topic that another service reads": {
 			[]topics.Topic{{
-				Name: "customer.events.v1", Kind: topics.KindEvents, Audience: topics.AudiencePrivate, Owner: "customer",
+				Name: "customer.events.v1", Kind: topics.Event, Audience: topics.Private, Owner: "customer",
 				Readers: []string{"customer", "billing"},
 			}}, topics.ErrPrivateReader,
 		},
 		"a name without a version": {
-			[]topics.Topic{{Name: "customer.state", Kind: topics.KindState, Owner: "customer"}}, topics.ErrName,
+			[]topics.Topic{{Name: "customer.state", Kind: topics.State, Owner: "customer"}}, topics.ErrName,
 		},
 		"a name that lies about the kind": {
-			[]topics.Topic{{Name: "customer.state.v1", Kind: topics.KindChanges, Owner: "customer"}}, topics.ErrName,
+			[]topics.Topic{{Name: "customer.state.v1", Kind: topics.Change, Owner: "customer"}}, topics.ErrName,
 		},
 		"a table with another group's name": {
-			[]topics.Topic{{Name: "customer-table", Kind: topics.KindTable, Owner: "billing"}}, topics.ErrName,
+			[]topics.Topic{{Name: "customer-table", Kind: topics.Table, Owner: "billing"}}, topics.ErrName,
 		},
 		"a record type in two topics": {
 			[]topics.Topic{
 				command("customer", "utopia.customer.RegisterCustomer"),
 				{
-					Name: "customer.commands.v2", Kind: topics.KindCommands, Owner: "customer", Readers: []string{"customer"},
+					Name: "customer.commands.v2", Kind: topics.Command, Owner: "customer", Readers: []string{"customer"},
 					Records: []string{"utopia.customer.RegisterCustomer"},
 				},
 			}, topics.ErrDuplicate,
@@ -136,7 +136,7 @@ func TestEveryTopicIsComplete(t *testing.T) {
 			len(top.Records) == 0 || top.MaxBytes == 0 || top.Audience == "" {
 			t.Errorf("%s: incomplete: %+v", top.Name, top)
 		}
-		if (top.Cleanup == topics.CleanupDelete) != (top.Retention > 0) {
+		if (top.Cleanup == topics.Delete) != (top.Retention > 0) {
 			t.Errorf("%s: retention %s with cleanup %s", top.Name, top.Retention, top.Cleanup)
 		}
 		if top.Kind.Pattern() == "unknown" {

@@ -35,8 +35,8 @@ func CommandVerbs() []string {
 func EventVerbs() []string {
 	return []string{
 		"Accepted", "Applied", "Cancelled", "Changed", "Closed", "Confirmed", "Corrected", "Delivered", "Erased", "Expired",
-		"Failed", "Forgotten", "Frozen", "Issued", "Moved", "Paid", "Readdressed", "Recorded", "Registered", "Reminded",
-		"Requested", "Sent", "Superseded", "Undeliverable", "Updated",
+		"Failed", "Forgotten", "Frozen", "Issued", "Moved", "Outdated", "Paid", "Readdressed", "Recorded", "Registered",
+		"Reminded", "Requested", "Scheduled", "Sent", "Undeliverable", "Updated",
 	}
 }
 
@@ -50,7 +50,7 @@ func Check(catalogue []Topic) error {
 		}
 		seen[t.Name] = true
 		errs = append(errs, checkName(t), checkPrivate(t))
-		if t.Kind == KindDeadLetters {
+		if t.Kind == DeadLetters {
 			continue // carries what its origin carries
 		}
 		for _, r := range t.Records {
@@ -66,7 +66,7 @@ func Check(catalogue []Topic) error {
 
 func checkName(t Topic) error {
 	name := strings.TrimSuffix(t.Name, ".dlq")
-	if t.Kind == KindTable {
+	if t.Kind == Table {
 		if name != t.Owner+"-table" {
 			return fmt.Errorf("%s: %w", t.Name, ErrName)
 		}
@@ -74,7 +74,7 @@ func checkName(t Topic) error {
 	}
 	part := strings.Split(name, ".")
 	wellFormed := len(part) == 3 && part[0] == t.Owner && len(part[2]) > 1 && part[2][0] == 'v'
-	if !wellFormed || (t.Kind != KindDeadLetters && part[1] != string(t.Kind)) {
+	if !wellFormed || (t.Kind != DeadLetters && part[1] != string(t.Kind)) {
 		return fmt.Errorf("%s: %w", t.Name, ErrName)
 	}
 	return nil
@@ -95,18 +95,18 @@ func checkPrivate(t Topic) error {
 func checkRecord(t Topic, record string) error {
 	word := camel(record[strings.LastIndexByte(record, '.')+1:])
 	switch t.Kind {
-	case KindCommands:
+	case Command:
 		if !strings.HasPrefix(record, "utopia."+t.Owner+".") || !slices.Contains(t.Readers, t.Owner) {
 			return fmt.Errorf("%s: %s: %w", t.Name, record, ErrNotOwned)
 		}
 		if !slices.Contains(CommandVerbs(), word[0]) {
 			return fmt.Errorf("%s: %s: %w", t.Name, record, ErrVerb)
 		}
-	case KindEvents, KindChanges:
+	case Event, Change:
 		if !slices.Contains(EventVerbs(), word[len(word)-1]) {
 			return fmt.Errorf("%s: %s: %w", t.Name, record, ErrVerb)
 		}
-	case KindReplies, KindState, KindOutbox, KindTable, KindDeadLetters:
+	case Reply, State, Outbox, Table, DeadLetters:
 		// Outcomes, states and rows are nouns.
 	}
 	return nil
