@@ -27,8 +27,8 @@ func claims() links.Claims {
 	return links.Claims{Purpose: "confirm_address_change", Subject: "c-17", Change: "0198c1", ExpiresAt: noon.Add(72 * time.Hour)}
 }
 
-func keyFile(t testing.TB, ids ...string) links.Keys {
-	t.Helper()
+func keyFile(tb testing.TB, ids ...string) links.Keys {
+	tb.Helper()
 	var lines strings.Builder
 	for _, id := range ids {
 		secret := bytes.Repeat([]byte(id[:1]), links.MinSecret)
@@ -36,7 +36,7 @@ func keyFile(t testing.TB, ids ...string) links.Keys {
 	}
 	k, err := links.ParseKeys(strings.NewReader(lines.String()))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return k
 }
