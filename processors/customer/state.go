@@ -90,7 +90,7 @@ type Residence struct {
 	OccurredAt time.Time
 	// RecordedAt is when we learned it.
 	RecordedAt time.Time
-	// Source and FactID name the fact that set the address; empty if no system of record did.
+	// Source and FactID name the last fact that told us this address; empty if no system of record did.
 	Source, FactID string
 }
 
@@ -104,7 +104,7 @@ type Change struct {
 	// Version is the version of the event that asked for it.
 	Version     int64
 	RequestedAt time.Time
-	// ExpiresAt is when the question is withdrawn. Meaningless once the change is scheduled.
+	// ExpiresAt is when the question is withdrawn; zero once the change is scheduled.
 	ExpiresAt time.Time
 	// EffectiveAt is when a confirmed change is to take effect; zero means at once.
 	EffectiveAt time.Time
@@ -116,9 +116,3 @@ type Change struct {
 
 // RemindAt is when the customer is asked once more.
 func (c Change) RemindAt() time.Time { return c.RequestedAt.Add(RemindAfter) }
-
-// Name is a customer's name as ParseName returned it.
-type Name string
-
-// Language is a language tag as ParseLanguage returned it; empty if the customer named none.
-type Language string
