@@ -1,0 +1,96 @@
+// Command bench measures what one record costs: our engine next to a raw franz-go transaction loop and next to stock
+// Goka, on the same embedded broker, interleaved in one run.
+//
+//	go run ./integration/bench -quick            # under 50 seconds
+//	go run ./integration/bench -quick -o json    # one object
+//	go run ./integration/bench                   # also memory, recovery, growth, open-loop latency
+//
+// The broker, and each contender, is a process of its own (this program again), so CPU is that of the contender alone
+// (getrusage, between a warm-up and the last commit). Rates vary with what else the machine does; CPU per record,
+// allocations and ratios within a run do not, so judge by those. Outputs are checked, count and hash, in every trial: a
+// fast wrong run is void. It does not measure a real broker.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run is main with its surroundings as arguments. The first argument `broker` or `worker` makes this process a part of
+// another one's run; both end when their standard input does.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "broker":
+			return runBroker(stdin, stdout)
+		case "worker":
+			return runWorker(ctx, args[1:], stdin, stdout)
+		}
+	}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	quick := flags.Bool("quick", false, "CPU, allocations and latency only, in under 50 seconds")
+	output := flags.String("o", "table", "output format: table or json")
+	seed := flags.Uint64("seed", 1, "seed of keys and values; the same seed makes the same records")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *output != "table" && *output != "json" {
+		return fmt.Errorf("-o %s: want table or json", *output)
+	}
+	dir, err := os.MkdirTemp("", "utopia-bench-")
+	if err != nil {
+		return fmt.Errorf("make a directory for state: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	b := &bench{dir: dir, seed: *seed, quick: *quick, progress: stderr, began: time.Now()}
+	report, err := b.run(ctx)
+	if err != nil {
+		return err
+	}
+	if *output == "json" {
+		e := json.NewEncoder(stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(report)
+	}
+	return report.table(stdout)
+}
+
+// surroundings are what a reader must know to compare two reports.
+type surroundings struct {
+	Go         string `json:"go"`
+	CPUs       int    `json:"cpus"`
+	GOMAXPROCS int    `json:"gomaxprocs"`
+	GOGC       string `json:"gogc"`
+	Broker     string `json:"broker"`
+	Partitions int    `json:"partitions"`
+	Bytes      int    `json:"recordBytes"`
+}
+
+func here() surroundings {
+	gogc := os.Getenv("GOGC")
+	if gogc == "" {
+		gogc = "100"
+	}
+	return surroundings{
+		Go: runtime.Version(), CPUs: runtime.NumCPU(), GOMAXPROCS: runtime.GOMAXPROCS(0), GOGC: gogc,
+		Broker: "kfake in a process of its own", Partitions: partitions, Bytes: keyBytes + valueBytes,
+	}
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// spec tells a worker what it is.
+type spec struct {
+	Contender string        `json:"contender"`
+	Broker    string        `json:"broker"`
+	Dir       string        `json:"dir"`
+	Records   int64         `json:"records"` // 0: run until the input ends, measure nothing
+	Warm      int64         `json:"warm"`    // the first so many are not measured
+	Commit    time.Duration `json:"commit"`
+}
+
+// contender handles records until its context ends; it calls handled once for each.
+type contender interface {
+	run(ctx context.Context, s spec, handled func()) error
+	// done reports whether everything handled is also durable at the broker.
+	done(ctx context.Context, admin *kadm.Client, records int64) (bool, error)
+}
+
+// figure is what one trial measured, per record.
+type figure struct {
+	CPUMicros float64 `json:"cpuMicros"`
+	PerSecond float64 `json:"perSecond"`
+	Allocs    float64 `json:"allocs"`
+}
+
+// snapshot is a moment in a worker's life.
+type snapshot struct {
+	at     time.Time
+	cpu    time.Duration
+	allocs uint64
+}
+
+func take() snapshot {
+	var usage syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return snapshot{
+		at:     time.Now(),
+		cpu:    time.Duration(usage.Utime.Nano() + usage.Stime.Nano()),
+		allocs: memory.Mallocs,
+	}
+}
+
+func (s snapshot) since(first snapshot, records int64) figure {
+	n := float64(records)
+	return figure{
+		CPUMicros: float64(s.cpu-first.cpu) / float64(time.Microsecond) / n,
+		PerSecond: n / s.at.Sub(first.at).Seconds(),
+		Allocs:    float64(s.allocs-first.allocs) / n,
+	}
+}
+
+func newContender(name string) (contender, error) {
+	switch name {
+	case "raw":
+		return rawLoop{}, nil
+	case "utopia":
+		return ours{}, nil
+	case "stockGoka":
+		return stockGoka{}, nil
+	default:
+		return nil, fmt.Errorf("unknown contender %q", name)
+	}
+}
+
+// runWorker is the role of a contender: it handles the log, prints its figure as one line of JSON and goes; or, with no
+// number of records, it prints an empty line when it is ready and runs until its input ends.
+func runWorker(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+	var s spec
+	if len(args) != 1 {
+		return errors.New("worker: want one argument")
+	}
+	if err := json.Unmarshal([]byte(args[0]), &s); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	c, err := newContender(s.Contender)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, stdin)
+		cancel()
+	}()
+	w := &worker{warm: s.Warm, records: s.Records, finished: make(chan struct{})}
+	failed := make(chan error, 1)
+	go func() { failed <- c.run(ctx, s, w.handled) }()
+	if s.Records == 0 {
+		return <-failed
+	}
+	select {
+	case err := <-failed:
+		return fmt.Errorf("%s ended early: %w", s.Contender, err)
+	case <-w.finished:
+	}
+	if err := waitDone(ctx, c, s); err != nil {
+		return err
+	}
+	if err := json.NewEncoder(stdout).Encode(take().since(w.first, s.Records-s.Warm)); err != nil {
+		return err
+	}
+	cancel()
+	err = <-failed
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// worker counts what was handled.
+type worker struct {
+	warm, records int64
+	seen          atomic.Int64
+	first         snapshot
+	finished      chan struct{}
+}
+
+func (w *worker) handled() {
+	switch w.seen.Add(1) {
+	case w.warm:
+		w.first = take()
+	case w.records:
+		close(w.finished)
+	}
+}
+
+// waitDone polls the broker until the work is durable.
+func waitDone(ctx context.Context, c contender, s spec) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.Broker))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := c.done(ctx, admin, s.Records)
+		if err != nil || ok {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// committed is the sum of a group's committed offsets on a topic.
+func committed(ctx context.Context, admin *kadm.Client, group, topic string) (int64, error) {
+	offsets, err := admin.FetchOffsets(ctx, group)
+	if err != nil {
+		return 0, fmt.Errorf("fetch the offsets of %s: %w", group, err)
+	}
+	var sum int64
+	for _, o := range offsets[topic] {
+		sum += max(o.At, 0)
+	}
+	return sum, nil
+}
