@@ -11,20 +11,9 @@ func Evolve(s State, e Event) State {
 	s.Version++
 	switch e := e.(type) {
 	case Registered:
-		must(s.Status == StatusUnknown || s.Status == StatusUnregistered, s, e)
-		s.Status, s.Name, s.Email, s.Language = StatusActive, e.Name, e.Email, e.Language
-		if !e.KeepsFact {
-			s.Address = Residence{
-				Address: e.Address, Reason: ReasonRegistered, Version: s.Version, Verified: true, OccurredAt: e.At, RecordedAt: e.At,
-			}
-		}
-		must(!s.Address.Address.IsZero(), s, e)
+		return evolveRegistered(s, e)
 	case ChangeRequested:
-		must(s.Status == StatusActive && s.Change.ID == e.Supersedes, s, e)
-		s.Change = Change{
-			ID: e.ChangeID, Status: Unconfirmed, Address: e.Address, Reason: e.Reason, Version: s.Version,
-			RequestedAt: e.At, ExpiresAt: e.ExpiresAt, EffectiveAt: e.EffectiveAt,
-		}
+		return evolveRequested(s, e)
 	case ConfirmationReminded:
 		mustPend(s, e.ChangeID, Unconfirmed, e)
 		s.Change.Reminded = s.Version
@@ -33,8 +22,8 @@ func Evolve(s State, e Event) State {
 		s.Change.Undeliverable = e.Detail
 	case ChangeScheduled:
 		mustPend(s, e.ChangeID, Unconfirmed, e)
-		s.Change.Status, s.Change.ExpiresAt, s.Change.Undeliverable = Scheduled, time.Time{}, ""
-		s.Change.EffectiveAt = e.EffectiveAt
+		s.Change.Status, s.Change.EffectiveAt = Scheduled, e.EffectiveAt
+		s.Change.ExpiresAt, s.Change.Undeliverable = time.Time{}, ""
 	case ChangeCancelled:
 		must(s.Change.ID == e.ChangeID, s, e)
 		s.Change = Change{}
@@ -44,8 +33,12 @@ func Evolve(s State, e Event) State {
 	case ChangeOutdated:
 		must(s.Change.ID == e.ChangeID, s, e)
 		s.Change = Change{}
-	case Moved, Corrected, FactRecorded:
-		return evolveAddress(s, e)
+	case Moved:
+		return evolveMoved(s, e)
+	case Corrected:
+		return evolveCorrected(s, e)
+	case FactRecorded:
+		return evolveFact(s, e)
 	case EmailChanged:
 		must(s.Status == StatusActive, s, e)
 		s.Email = e.Email
@@ -59,28 +52,45 @@ func Evolve(s State, e Event) State {
 	return s
 }
 
-// evolveAddress is the part of Evolve that gives a customer an address; s has its new version.
-func evolveAddress(s State, e Event) State {
-	switch e := e.(type) {
-	case Moved:
-		must(s.Status == StatusActive && (e.ChangeID == "" || e.ChangeID == s.Change.ID), s, e)
+func evolveRegistered(s State, e Registered) State {
+	must(s.Status == StatusUnknown || s.Status == StatusUnregistered, s, e)
+	s.Status, s.Name, s.Email, s.Language = StatusActive, e.Name, e.Email, e.Language
+	if !e.KeepsFact {
 		s.Address = Residence{
-			Address: e.Address, Reason: ReasonMoved, Version: s.Version, Verified: e.Verified,
-			OccurredAt: e.OccurredAt, RecordedAt: e.At, Source: e.Source, FactID: e.FactID,
+			Address: e.Address, Reason: ReasonRegistered, Version: s.Version, Verified: true, OccurredAt: e.At, RecordedAt: e.At,
 		}
-		if e.ChangeID != "" { // a fact leaves the customer's own request alone
-			s.Change = Change{}
-		}
-	case Corrected:
-		must(s.Status == StatusActive && e.ChangeID == s.Change.ID, s, e)
-		s.Address = Residence{
-			Address: e.Address, Reason: ReasonCorrected, Version: s.Version, Verified: true,
-			OccurredAt: e.OccurredAt, RecordedAt: e.At,
-		}
-		s.Change = Change{}
-	case FactRecorded:
-		s = evolveFact(s, e)
 	}
+	must(!s.Address.Address.IsZero(), s, e)
+	return s
+}
+
+func evolveRequested(s State, e ChangeRequested) State {
+	must(s.Status == StatusActive && s.Change.ID == e.Supersedes, s, e)
+	s.Change = Change{
+		ID: e.ChangeID, Status: Unconfirmed, Address: e.Address, Reason: e.Reason, Version: s.Version,
+		RequestedAt: e.At, ExpiresAt: e.ExpiresAt, EffectiveAt: e.EffectiveAt,
+	}
+	return s
+}
+
+func evolveMoved(s State, e Moved) State {
+	must(s.Status == StatusActive && (e.ChangeID == "" || e.ChangeID == s.Change.ID), s, e)
+	s.Address = Residence{
+		Address: e.Address, Reason: ReasonMoved, Version: s.Version, Verified: e.Verified,
+		OccurredAt: e.OccurredAt, RecordedAt: e.At, Source: e.Source, FactID: e.FactID,
+	}
+	if e.ChangeID != "" { // a fact leaves the customer's own request alone
+		s.Change = Change{}
+	}
+	return s
+}
+
+func evolveCorrected(s State, e Corrected) State {
+	must(s.Status == StatusActive && e.ChangeID == s.Change.ID, s, e)
+	s.Address = Residence{
+		Address: e.Address, Reason: ReasonCorrected, Version: s.Version, Verified: true, OccurredAt: e.OccurredAt, RecordedAt: e.At,
+	}
+	s.Change = Change{}
 	return s
 }
 

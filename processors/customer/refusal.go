@@ -119,7 +119,7 @@ func Code(err error) string {
 }
 
 // RefusalByCode returns the sentinel error with the given code, false if there is none.
-func RefusalByCode(code string) (error, bool) { //nolint:revive,staticcheck // the error is the value asked for
+func RefusalByCode(code string) (error, bool) {
 	for _, err := range Refusals() {
 		if Code(err) == code {
 			return err, true
