@@ -35,15 +35,13 @@ type ApplyCustomer struct {
 	Residence Residence
 }
 
-// ApplyAddress tells that Version of the customer set another address.
+// ApplyAddress tells that Version of the customer set Address in the place of Old.
 type ApplyAddress struct {
 	Version int64
+	Old     postal.Address
 	Address postal.Address
 	Reason  Reason
 }
-
-// ApplyClosing tells that the customer left with Version.
-type ApplyClosing struct{ Version int64 }
 
 // ForgetCustomer tells that the customer was erased: with Version, or at a version that nobody told (zero: the state's
 // tombstone).
@@ -53,5 +51,4 @@ func (Issue) isCommand()          {}
 func (Pay) isCommand()            {}
 func (ApplyCustomer) isCommand()  {}
 func (ApplyAddress) isCommand()   {}
-func (ApplyClosing) isCommand()   {}
 func (ForgetCustomer) isCommand() {}

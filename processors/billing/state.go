@@ -101,3 +101,9 @@ type Paid struct {
 	// At is when it was paid.
 	At time.Time
 }
+
+// Deadline is what is to happen at a time if nothing happens before.
+type Deadline struct {
+	Kind string
+	At   time.Time
+}
