@@ -198,15 +198,15 @@ func TestNewsOfTheCustomer(t *testing.T) {
 		},
 		"a change of a customer not yet known waits for the first state": {
 			given: []billing.Event{waiting},
-			when:  billing.ApplyAddress{Version: 2, Old: gouda, Address: berlin, Reason: billing.ReasonMoved},
+			when:  billing.ApplyAddress{Version: 2, Before: 1, Residence: at(berlin, 2, billing.ReasonMoved)},
 		},
 		"a change of an address that is not known here waits for the states in between": {
 			given: []billing.Event{known, issued},
-			when:  billing.ApplyAddress{Version: 3, Old: bergen, Address: berlin, Reason: billing.ReasonMoved},
+			when:  billing.ApplyAddress{Version: 3, Before: 2, Residence: at(berlin, 3, billing.ReasonMoved)},
 		},
 		"a move re-addresses every open invoice": {
 			given: []billing.Event{known, issued, issued2},
-			when:  billing.ApplyAddress{Version: 2, Old: gouda, Address: berlin, Reason: billing.ReasonMoved},
+			when:  billing.ApplyAddress{Version: 2, Before: 1, Residence: at(berlin, 2, billing.ReasonMoved)},
 			then: []billing.Event{
 				billing.CustomerVersionApplied{
 					At: noon, CustomerVersion: 2, Status: billing.StatusActive,
@@ -231,7 +231,7 @@ func TestNewsOfTheCustomer(t *testing.T) {
 		},
 		"an address for a reason that is not known here is a move": {
 			given: []billing.Event{known, issued},
-			when:  billing.ApplyAddress{Version: 2, Old: gouda, Address: berlin, Reason: "kidnapped"},
+			when:  billing.ApplyAddress{Version: 2, Before: 1, Residence: at(berlin, 2, "kidnapped")},
 			then: []billing.Event{
 				billing.CustomerVersionApplied{
 					At: noon, CustomerVersion: 2, Status: billing.StatusActive,
@@ -242,7 +242,7 @@ func TestNewsOfTheCustomer(t *testing.T) {
 		},
 		"an address version applied already does nothing": {
 			given: []billing.Event{known, issued},
-			when:  billing.ApplyAddress{Version: 1, Old: gouda, Address: berlin, Reason: billing.ReasonMoved},
+			when:  billing.ApplyAddress{Version: 1, Before: 1, Residence: at(berlin, 1, billing.ReasonMoved)},
 		},
 		"a state without another address is applied and changes no invoice": {
 			given: []billing.Event{known, issued},
@@ -302,7 +302,7 @@ func TestErasure(t *testing.T) {
 		},
 		"a change of before the erasure brings nothing back": {
 			given: []billing.Event{known, billing.CustomerForgotten{At: noon}},
-			when:  billing.ApplyAddress{Version: 8, Old: gouda, Address: berlin, Reason: billing.ReasonMoved},
+			when:  billing.ApplyAddress{Version: 8, Before: 1, Residence: at(berlin, 8, billing.ReasonMoved)},
 		},
 	})
 

@@ -1,7 +1,5 @@
 package billing
 
-import "utopia/processors/postal"
-
 // Command is what may be asked about a customer's invoices, or told about the customer. Issue and Pay may be refused;
 // the others are another service's facts in billing's words and are never refused: one that is known already leads to
 // no event. The set is closed: whoever switches over it names every type.
@@ -35,12 +33,11 @@ type ApplyCustomer struct {
 	Residence Residence
 }
 
-// ApplyAddress tells that Version of the customer set Address in the place of Old.
+// ApplyAddress tells that Version of the customer set another address in the place of that which Before had set.
 type ApplyAddress struct {
-	Version int64
-	Old     postal.Address
-	Address postal.Address
-	Reason  Reason
+	Version   int64
+	Before    int64
+	Residence Residence
 }
 
 // ForgetCustomer tells that the customer was erased: with Version, or at a version that nobody told (zero: the state's

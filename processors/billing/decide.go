@@ -77,16 +77,16 @@ func applyCustomer(s State, c ApplyCustomer, now time.Time) []Event {
 }
 
 // applyAddress takes over an address ahead of the state that brings it too. It is a difference, and is applied only to
-// what it differs from: if billing knows no address yet, or another than Old, a version in between is still to come by
-// the states and would be lost otherwise. The state of this version follows in any case.
+// what it differs from: if billing knows no address yet, or that of another version than Before, a version in between is
+// still to come by the states and would be lost otherwise. The state of this version follows in any case.
 func applyAddress(s State, c ApplyAddress, now time.Time) []Event {
-	if s.Status == StatusForgotten || s.Residence.Version == 0 || c.Version <= s.Residence.Version {
+	if s.Status == StatusForgotten || s.Residence.Version == 0 || c.Residence.Version <= s.Residence.Version {
 		return nil
 	}
-	if c.Old != s.Residence.Address {
+	if c.Before != s.Residence.Version {
 		return nil
 	}
-	return apply(s, c.Version, s.Status, Residence{Address: c.Address, Version: c.Version, Reason: c.Reason}, now)
+	return apply(s, c.Version, s.Status, c.Residence, now)
 }
 
 // forgetCustomer makes the state forget, also that of a customer who was never known: a record of before the erasure may

@@ -37,10 +37,9 @@ func drawHistory(t *rapid.T) history {
 		case "registered":
 			h.residence = at(address, v, "registered")
 		case "moved", "corrected":
-			h.changes = append(h.changes, billing.ApplyAddress{
-				Version: v, Old: h.residence.Address, Address: address, Reason: billing.Reason(kind),
-			})
+			before := h.residence.Version
 			h.residence = at(address, v, billing.Reason(kind))
+			h.changes = append(h.changes, billing.ApplyAddress{Version: v, Before: before, Residence: h.residence})
 		case "closed":
 			status = billing.StatusClosed
 		}
@@ -285,7 +284,7 @@ func TestAgainstAModel(t *testing.T) {
 				v := version.Draw(t, "version")
 				reason := rapid.SampledFrom([]billing.Reason{billing.ReasonMoved, billing.ReasonCorrected}).Draw(t, "reason")
 				news := []billing.Command{
-					billing.ApplyAddress{Version: v, Old: m.s.Residence.Address, Address: berlin, Reason: reason},
+					billing.ApplyAddress{Version: v, Before: m.s.Residence.Version, Residence: at(berlin, v, reason)},
 					billing.ApplyCustomer{Version: v, Status: billing.StatusActive, Residence: at(bergen, v, reason)},
 				}
 				if rapid.IntRange(0, 30).Draw(t, "erased") == 0 {
