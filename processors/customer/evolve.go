@@ -25,14 +25,12 @@ func Evolve(s State, e Event) State {
 		s.Change.Status, s.Change.EffectiveAt = Scheduled, e.EffectiveAt
 		s.Change.ExpiresAt, s.Change.Undeliverable = time.Time{}, ""
 	case ChangeCancelled:
-		must(s.Change.ID == e.ChangeID, s, e)
-		s.Change = Change{}
+		return evolveEnded(s, e.ChangeID, e)
 	case ChangeExpired:
 		mustPend(s, e.ChangeID, Unconfirmed, e)
 		s.Change = Change{}
 	case ChangeOutdated:
-		must(s.Change.ID == e.ChangeID, s, e)
-		s.Change = Change{}
+		return evolveEnded(s, e.ChangeID, e)
 	case Moved:
 		return evolveMoved(s, e)
 	case Corrected:
@@ -70,6 +68,12 @@ func evolveRequested(s State, e ChangeRequested) State {
 		ID: e.ChangeID, Status: Unconfirmed, Address: e.Address, Reason: e.Reason, Version: s.Version,
 		RequestedAt: e.At, ExpiresAt: e.ExpiresAt, EffectiveAt: e.EffectiveAt,
 	}
+	return s
+}
+
+func evolveEnded(s State, changeID string, e Event) State {
+	must(s.Change.Status != NoChange && s.Change.ID == changeID, s, e)
+	s.Change = Change{}
 	return s
 }
 
