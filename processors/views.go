@@ -1,0 +1,156 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"utopia/processors/eos"
+	"utopia/schemas"
+	"utopia/topics"
+)
+
+// ErrNotFound says that a view has no row for a key. The key may be unknown, or erased.
+var ErrNotFound = errors.New("not found")
+
+// ViewOptions is what every view needs.
+type ViewOptions struct {
+	Client []kgo.Opt // seeds, TLS, SASL
+	IDs    schemas.IDs
+	Dir    string // empty: in memory, read from the log at every start
+	FS     vfs.FS // nil: the disk
+	Logger *slog.Logger
+}
+
+// View is a materialised copy of a public state topic. It holds committed rows only, and it answers nothing before it
+// has read everything that was committed when it started.
+type View[T schemas.Record] struct {
+	*eos.View
+	codec     *schemas.Codec
+	version   func(T) int64
+	aggregate string
+}
+
+// NewCustomerView returns a view over customer.state.v1, with a look-up by e-mail address.
+func NewCustomerView(o ViewOptions) (*View[*schemas.CustomerState], error) {
+	return newView(o, topics.CustomerState, "customer", "email.1",
+		func(s *schemas.CustomerState) int64 { return s.Version },
+		func(s *schemas.CustomerState) []string { return []string{emailEntry(s.Email)} })
+}
+
+// NewBillingView returns a view over billing.state.v1.
+func NewBillingView(o ViewOptions) (*View[*schemas.BillingState], error) {
+	return newView(o, topics.BillingState, "billing", "",
+		func(s *schemas.BillingState) int64 { return s.Version }, nil)
+}
+
+// NewNotificationView returns a view over notification.state.v1.
+func NewNotificationView(o ViewOptions) (*View[*schemas.NotificationState], error) {
+	return newView(o, topics.NotificationState, "notification", "",
+		func(s *schemas.NotificationState) int64 { return s.Version }, nil)
+}
+
+// NewMailView returns a view over mail.state.v1: the status of each mail, nothing of its content.
+func NewMailView(o ViewOptions) (*View[*schemas.MailState], error) {
+	return newView(o, topics.MailState, "mail", "",
+		func(s *schemas.MailState) int64 { return s.Version }, nil)
+}
+
+func newView[T schemas.Record](
+	o ViewOptions, topic topics.Topic, aggregate, indexVersion string, version func(T) int64, index func(T) []string,
+) (*View[T], error) {
+	codec, err := schemas.NewCodec(topic.Name, o.IDs)
+	if err != nil {
+		return nil, fmt.Errorf("view of %s: %w", topic.Name, err)
+	}
+	v := &View[T]{codec: codec, version: version, aggregate: aggregate}
+	cfg := eos.ViewConfig{Client: o.Client, Topic: topic.Name, Dir: o.Dir, FS: o.FS, Logger: o.Logger, IndexVersion: indexVersion}
+	if index != nil {
+		cfg.Index = func(_ string, value []byte) []string {
+			row, err := v.decode(value)
+			if err != nil {
+				return nil
+			}
+			return index(row)
+		}
+	}
+	if v.View, err = eos.NewView(cfg); err != nil {
+		return nil, fmt.Errorf("view of %s: %w", topic.Name, err)
+	}
+	return v, nil
+}
+
+func (v *View[T]) decode(value []byte) (T, error) {
+	var none T
+	rec, err := v.codec.Decode(value)
+	if err != nil {
+		return none, fmt.Errorf("row: %w", err)
+	}
+	row, ok := rec.(T)
+	if !ok {
+		return none, fmt.Errorf("row is a %s", rec.AvroName())
+	}
+	return row, nil
+}
+
+// Get returns the row of key. ErrNotFound, or an *eos.NotReadyError that says how far the view is.
+func (v *View[T]) Get(key string) (T, error) {
+	var none T
+	value, err := v.View.Get(key)
+	if err != nil {
+		return none, err
+	}
+	if value == nil {
+		return none, fmt.Errorf("%s %s: %w", v.aggregate, key, ErrNotFound)
+	}
+	return v.decode(value)
+}
+
+// After waits until the view has reached the receipt and returns the row then. ErrNotFound after an erasure; ctx's error
+// when it takes too long.
+func (v *View[T]) After(ctx context.Context, r Receipt) (T, error) {
+	var none T
+	var broken error
+	value, err := v.View.Wait(ctx, r.Key, func(value []byte) bool {
+		if value == nil {
+			return r.Reached(0)
+		}
+		var row T
+		if row, broken = v.decode(value); broken != nil {
+			return true
+		}
+		return r.Reached(v.version(row))
+	})
+	switch {
+	case err != nil:
+		return none, err
+	case broken != nil:
+		return none, broken
+	case value == nil:
+		return none, fmt.Errorf("%s %s: %w", v.aggregate, r.Key, ErrNotFound)
+	}
+	return v.decode(value)
+}
+
+// Each calls f for every row until it returns an error.
+func (v *View[T]) Each(f func(key string, row T) error) error {
+	return v.View.Iterate(func(key string, value []byte) error {
+		row, err := v.decode(value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		return f(key, row)
+	})
+}
+
+// ByEmail returns the ids of the customers with this e-mail address, upper and lower case taken as the same.
+func ByEmail(v *View[*schemas.CustomerState], address string) ([]string, error) {
+	return v.View.Lookup(emailEntry(address))
+}
+
+func emailEntry(address string) string { return "email/" + strings.ToLower(address) }
