@@ -36,9 +36,12 @@ type Options struct {
 	// Refuse, if set, is asked for every recipient; its error is the answer (use Reject). For tests of the sender.
 	Refuse func(from, to string) error
 	// Stall, if set, is called before a mail is accepted and may block. For tests of the sender.
-	Stall  func(to []string)
-	TLS    *tls.Config                          // offers STARTTLS
-	Auth   func(username, password string) bool // asks for PLAIN authentication before MAIL
+	Stall func(to []string)
+	TLS   *tls.Config // offers STARTTLS
+	// Implicit makes the server speak TLS from the first byte instead.
+	Implicit bool
+	// Auth, if set, asks for PLAIN authentication before a mail.
+	Auth   func(username, password string) bool
 	Logger *slog.Logger
 }
 
@@ -97,9 +100,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	srv.MaxRecipients = 100
 	srv.ReadTimeout, srv.WriteTimeout = idleTimeout, idleTimeout
 	srv.EnableSMTPUTF8 = true
-	srv.TLSConfig = s.opts.TLS
-	srv.ErrorLog = quiet{s.opts.Logger}
 	conns := &tracked{Listener: ln, open: map[net.Conn]struct{}{}}
+	if s.opts.Implicit {
+		conns.tls = s.opts.TLS
+	} else {
+		srv.TLSConfig = s.opts.TLS
+	}
+	srv.ErrorLog = quiet{s.opts.Logger}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -118,6 +125,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 // tracked knows the open connections, so that the server can end while a client keeps one idle.
 type tracked struct {
 	net.Listener
+	tls    *tls.Config // nil: in the clear
 	mu     sync.Mutex
 	open   map[net.Conn]struct{}
 	closed bool
@@ -136,6 +144,9 @@ func (l *tracked) Accept() (net.Conn, error) {
 		return nil, net.ErrClosed
 	}
 	l.open[c] = struct{}{}
+	if l.tls != nil { // outside of ours: the server looks for the type
+		return tls.Server(&trackedConn{Conn: c, in: l}, l.tls), nil
+	}
 	return &trackedConn{Conn: c, in: l}, nil
 }
 
