@@ -1,0 +1,245 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// place is where an input record was.
+type place struct {
+	topic     string
+	partition int32
+	offset    int64
+}
+
+// command is one record of a commands topic with everything that answers it.
+type command struct {
+	*record
+	id, payload string // payload: the body without its metadata, in a form that compares
+	replies     []*record
+}
+
+// checkOutcomes checks that every record of the commands topic has exactly one outcome: a reply, a dead letter, or the
+// same record sent on to the right partition. And over all sendings of one command, that it was decided once.
+func (a *auditor) checkOutcomes(s service) {
+	dead, moved := a.deadLetters(s), a.movedFrom(s)
+	answers := map[place][]*record{}
+	for _, r := range a.log[s.replies] {
+		if !strings.HasSuffix(r.name, "Reply") {
+			continue // the mail service also tells what became of a mail
+		}
+		p := place{s.commands, int32(integer(r.body["partition"])), integer(r.body["offset"])} //nolint:gosec // a partition
+		answers[p] = append(answers[p], r)
+	}
+	byID := map[string][]*command{}
+	for _, r := range a.log[s.commands] {
+		p := place{r.topic, r.partition, r.offset}
+		c := &command{record: r, replies: answers[p]}
+		delete(answers, p)
+		if n := len(c.replies) + dead[p] + moved[p]; n != 1 {
+			a.blame(outcomes, r, "%d replies, %d dead letters, sent on %d times", len(c.replies), dead[p], moved[p])
+		}
+		a.count("commands", 1)
+		a.count("replies", len(c.replies))
+		a.count("dead letters", dead[p])
+		a.count("moved", moved[p])
+		if r.body == nil || len(c.replies) != 1 {
+			continue
+		}
+		meta, _ := r.body["metadata"].(map[string]any)
+		c.id, c.payload = text(meta["commandId"]), payload(r.body)
+		if got := c.replies[0]; text(got.body["commandId"]) != c.id || text(got.body["key"]) != r.key {
+			a.blame(outcomes, got, "the reply names another command or key than the record it answers")
+		}
+		byID[r.key+"\x00"+c.id] = append(byID[r.key+"\x00"+c.id], c)
+	}
+	for p, replies := range answers {
+		a.blame(outcomes, replies[0], "a reply to %s/%d@%d, where no command is", p.topic, p.partition, p.offset)
+	}
+	for _, sendings := range byID {
+		a.checkDecidedOnce(sendings)
+	}
+	a.checkCauses(s, byID)
+}
+
+// payload is the command without its metadata: two sendings of one command have the same.
+func payload(body map[string]any) string {
+	rest := map[string]any{}
+	for name, v := range body {
+		if name != "metadata" {
+			rest[name] = v
+		}
+	}
+	b, err := json.Marshal(rest)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+// Refusals that leave the command undecided: another body came first; the time is not yet; the row lives on.
+func undecided(r *record) bool {
+	code := text(r.body["refusal"])
+	return code == "id_reused" || code == "not_due"
+}
+
+// checkDecidedOnce checks all sendings of one command id to one key: the first body is decided once and every repetition
+// gets that answer; another body is refused because the id is used.
+func (a *auditor) checkDecidedOnce(sendings []*command) {
+	first, bodies := map[string]*record{}, map[string]bool{}
+	for _, c := range sendings {
+		bodies[c.payload] = true
+		reply := c.replies[0]
+		if repeat, _ := reply.body["repeat"].(bool); repeat || undecided(reply) {
+			continue
+		}
+		if before := first[c.payload]; before != nil {
+			a.blame(outcomes, reply, "the command was decided before, at %s/%d@%d", before.topic, before.partition, before.offset)
+		}
+		first[c.payload] = reply
+	}
+	a.count("duplicates", len(sendings)-len(bodies))
+	if len(first) > 1 {
+		a.blame(outcomes, sendings[0].record, "%d bodies under one command id were decided", len(first))
+	}
+	for _, c := range sendings {
+		reply := c.replies[0]
+		if repeat, _ := reply.body["repeat"].(bool); !repeat {
+			continue
+		}
+		answer := first[c.payload]
+		if answer == nil {
+			if text(reply.body["refusal"]) != "id_reused" && len(first) > 0 {
+				a.blame(outcomes, reply, "a repetition of an answer that was never given")
+			}
+			continue
+		}
+		for _, field := range []string{"outcome", "refusal", "message", "version", "aggregate", "key"} {
+			if !reflect.DeepEqual(reply.body[field], answer.body[field]) {
+				a.blame(outcomes, reply, "the repetition differs from the first answer in %s", field)
+			}
+		}
+	}
+}
+
+// checkCauses checks that what a command caused agrees with its answer: an accepted one has its events up to the version
+// it was told, a refused one has none. Reply and event come from one transaction, so this is also all or none.
+func (a *auditor) checkCauses(s service, byID map[string][]*command) {
+	caused := map[string][]*record{}
+	for _, e := range a.log[s.events] {
+		if id := text(e.body["commandId"]); id != "" {
+			caused[e.key+"\x00"+id] = append(caused[e.key+"\x00"+id], e)
+		}
+	}
+	for id, sendings := range byID {
+		events := caused[id]
+		var answer *record
+		for _, c := range sendings {
+			if repeat, _ := c.replies[0].body["repeat"].(bool); !repeat && !undecided(c.replies[0]) {
+				answer = c.replies[0]
+			}
+		}
+		switch {
+		case answer == nil:
+			if len(events) > 0 {
+				a.blame(atomic, events[0], "an event of a command that has no first answer")
+			}
+		case text(answer.body["outcome"]) == "refused":
+			a.count("refused", 1)
+			if len(events) > 0 {
+				a.blame(atomic, events[0], "an event of a refused command")
+			}
+		default:
+			a.count("accepted", 1)
+			if len(events) == 0 {
+				if !strings.HasPrefix(bare(sendings[0].name), "Forget") { // it removes a row, and no event tells it
+					a.blame(atomic, answer, "accepted without an event")
+				}
+				break
+			}
+			if told, got := integer(answer.body["version"]), integer(events[len(events)-1].body["version"]); told != got {
+				a.blame(atomic, answer, "told version %d, but the last event is %d", told, got)
+			}
+		}
+	}
+}
+
+// deadLetters counts the dead letters of the commands topic by the record they were, without those that were sent again.
+func (a *auditor) deadLetters(s service) map[place]int {
+	again := map[string]bool{}
+	for _, r := range a.log[s.commands] {
+		if from := r.headers["utopia-retry-of"]; from != "" {
+			again[from] = true
+		}
+	}
+	dead := map[place]int{}
+	for _, r := range a.log[s.commands+".dlq"] {
+		if again[fmt.Sprintf("%s/%d/%d", r.topic, r.partition, r.offset)] {
+			continue
+		}
+		partition, errP := strconv.ParseInt(r.headers["utopia-partition"], 10, 32)
+		offset, errO := strconv.ParseInt(r.headers["utopia-offset"], 10, 64)
+		if errP != nil || errO != nil || r.headers["utopia-reason"] == "" || r.headers["utopia-topic"] != s.commands {
+			a.blame(outcomes, r, "the dead letter does not say where it is from and why")
+			continue
+		}
+		p := place{s.commands, int32(partition), offset}
+		dead[p]++
+		a.checkAsReceived(r, p)
+	}
+	return dead
+}
+
+// checkAsReceived compares a dead letter with the record it was.
+func (a *auditor) checkAsReceived(r *record, p place) {
+	for _, original := range a.log[p.topic] {
+		if original.partition == p.partition && original.offset == p.offset {
+			if original.key != r.key || string(original.raw) != string(r.raw) || (original.raw == nil) != (r.raw == nil) {
+				a.blame(outcomes, r, "the dead letter is not what was received")
+			}
+			return
+		}
+	}
+	a.blame(outcomes, r, "a dead letter of %s/%d@%d, where no record is", p.topic, p.partition, p.offset)
+}
+
+// movedFrom counts the records that were sent on to the right partition, by where they were.
+func (a *auditor) movedFrom(s service) map[place]int {
+	moved := map[place]int{}
+	for _, r := range a.log[s.commands] {
+		from := strings.Split(r.headers["utopia-moved-from"], "/")
+		if len(from) != 3 {
+			continue
+		}
+		partition, errP := strconv.ParseInt(from[1], 10, 32)
+		offset, errO := strconv.ParseInt(from[2], 10, 64)
+		if errP != nil || errO != nil {
+			a.blame(outcomes, r, "the moved record does not say where it is from")
+			continue
+		}
+		moved[place{from[0], int32(partition), offset}]++
+	}
+	return moved
+}
+
+// checkOffsets checks that the group has committed all its input.
+func (a *auditor) checkOffsets(s service) {
+	for _, span := range a.spans {
+		for _, input := range s.inputs {
+			if span.topic != input || span.last == 0 {
+				continue
+			}
+			at, ok := a.commits[s.name][input][span.partition]
+			a.count("input partitions", 1)
+			if !ok || at < span.last {
+				a.report.Violations = append(a.report.Violations, Violation{
+					Invariant: reflected, Topic: input, Partition: span.partition, Offset: at,
+					Text: fmt.Sprintf("group %s has committed %d of %d", s.name, at, span.last),
+				})
+			}
+		}
+	}
+}
