@@ -5,11 +5,13 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"utopia/processors/postal"
 )
 
 // Message is a mail that may be sent. ParseMessage makes it.
 type Message struct {
-	Recipient string
+	Recipient postal.Email
 	Language  string // A language tag, RFC 5646; empty if unknown.
 	Subject   string
 	Text      string
@@ -30,11 +32,12 @@ type Link struct {
 // Placeholder is what stands in a part for the link called name.
 func Placeholder(name string) string { return "{{link:" + name + "}}" }
 
-// ParseMessage checks what a sender wrote. It changes nothing. ErrRecipient, ErrLanguage, ErrSubject, ErrText, ErrHTML or
+// ParseMessage checks what a sender wrote and changes nothing but white space around the recipient. ErrRecipient, ErrLanguage, ErrSubject, ErrText, ErrHTML or
 // ErrLink says which field is not fit to be sent. Control characters in what becomes a header are refused here, before
 // anything is stored: a line break there would be a header of the sender's choice (header injection).
 func ParseMessage(m Message) (Message, error) {
-	if !validRecipient(m.Recipient) {
+	var err error
+	if m.Recipient, err = postal.ParseEmail(string(m.Recipient)); err != nil {
 		return Message{}, ErrRecipient
 	}
 	if !validLanguage(m.Language) {
@@ -58,21 +61,6 @@ func ParseMessage(m Message) (Message, error) {
 		}
 	}
 	return m, nil
-}
-
-// validRecipient allows what may be the addr-spec of one mailbox; whether it exists, and the finer rules of RFC 5321 and
-// RFC 6531, are the business of the mail server that is asked to take it.
-func validRecipient(s string) bool {
-	at := strings.LastIndexByte(s, '@')
-	if at < 1 || at == len(s)-1 || len(s) > MaxRecipient || !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || strings.ContainsRune(`<>,;:()[]\"`, r) {
-			return false
-		}
-	}
-	return !strings.Contains(s[:at], "@")
 }
 
 // validLanguage allows the shape of a language tag, RFC 5646, section 2.1.
@@ -151,4 +139,26 @@ func plain(s string) bool {
 		}
 	}
 	return true
+}
+
+// ParseOrigin checks who asks for a mail. Sender is 1 to 64 of A–Z a–z 0–9 . _ ~ -, else ErrSender.
+func ParseOrigin(o Origin) (Origin, error) {
+	if o.Sender == "" || len(o.Sender) > 64 || !word(o.Sender, "._~-") {
+		return Origin{}, ErrSender
+	}
+	return o, nil
+}
+
+// MaxAttempts bounds the number of attempts that a report may state.
+const MaxAttempts = 1_000_000
+
+// ParseReport checks the mailer's report: a result, at least one attempt and a short code as detail, else ErrResult.
+func ParseReport(r RecordDelivery) (RecordDelivery, error) {
+	if r.Result != StatusSent && r.Result != StatusUndeliverable {
+		return RecordDelivery{}, ErrResult
+	}
+	if r.Attempts < 1 || r.Attempts > MaxAttempts || len(r.Detail) > 64 || !word(r.Detail, "._~-") {
+		return RecordDelivery{}, ErrResult
+	}
+	return r, nil
 }

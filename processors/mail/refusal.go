@@ -5,7 +5,7 @@ import "errors"
 // Refusals, in the order in which a command meets them. Callers switch on Code; the texts are for people and never quote
 // the mail.
 var (
-	// ErrRecipient: not one e-mail address of at most MaxRecipient bytes.
+	// ErrRecipient: not one e-mail address, as postal.ParseEmail reads it.
 	ErrRecipient = errors.New("the recipient is not one plain e-mail address")
 	// ErrLanguage: not a language tag.
 	ErrLanguage = errors.New("the language is not a language tag")

@@ -8,8 +8,6 @@ const (
 	// Retention is how long a mail is known after it was accepted. It is far longer than commands are kept, so that a
 	// command that is read again cannot become a second mail.
 	Retention = 30 * 24 * time.Hour
-	// MaxRecipient is the size of an address in bytes (RFC 5321, section 4.5.3.1.3: a path of 256 with its brackets).
-	MaxRecipient = 254
 	// MaxSubject is the size of a subject in bytes; a header line has at most 998 (RFC 5322, section 2.1.1).
 	MaxSubject = 500
 	// MaxText and MaxHTML are the sizes of the two parts in bytes.

@@ -17,17 +17,14 @@ type ApplyCustomer struct {
 	AddressVersion int64
 }
 
-// ApplyAddress tells that Version of the customer set another address.
-type ApplyAddress struct{ Version int64 }
+// ApplyAddress tells that Version of the customer set another address in the place of that which Before had set.
+type ApplyAddress struct{ Version, Before int64 }
 
-// ApplyEmail tells that Version of the customer set another e-mail address.
+// ApplyEmail tells that Version of the customer set another e-mail address in the place of Before.
 type ApplyEmail struct {
-	Version int64
-	Email   postal.Email
+	Version       int64
+	Before, After postal.Email
 }
-
-// ApplyClosing tells that the customer left with Version.
-type ApplyClosing struct{ Version int64 }
 
 // ForgetCustomer tells that the customer was erased: with Version, or at a version that nobody told (zero: the state's
 // tombstone).
@@ -42,6 +39,5 @@ type RecordMail struct {
 func (ApplyCustomer) isCommand()  {}
 func (ApplyAddress) isCommand()   {}
 func (ApplyEmail) isCommand()     {}
-func (ApplyClosing) isCommand()   {}
 func (ForgetCustomer) isCommand() {}
 func (RecordMail) isCommand()     {}
