@@ -1,0 +1,346 @@
+// Package cluster compares the topic catalogue with a real cluster and looks
+// after what runs there: plan, apply and check of topics, the doctor's findings,
+// group offsets, and dead letters.
+//
+// It deliberately never deletes a topic or a record and never changes a
+// partition count: keys would leave the partitions where their state is.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"utopia/topics"
+)
+
+// Sizes is what the catalogue leaves to the cluster.
+type Sizes struct {
+	Partitions  int32
+	Replication int16
+	MinInSync   int
+}
+
+// ReplicatedSizes returns the sizes for a cluster of three brokers or more.
+func ReplicatedSizes() Sizes {
+	return Sizes{Partitions: topics.Partitions, Replication: topics.Replication, MinInSync: topics.MinInSync}
+}
+
+// EmbeddedSizes returns the sizes for the single embedded broker.
+func EmbeddedSizes() Sizes {
+	return Sizes{Partitions: topics.EmbeddedPartitions, Replication: 1, MinInSync: 1}
+}
+
+// Check says whether the sizes fit each other.
+func (s Sizes) Check() error {
+	switch {
+	case s.Partitions < 1:
+		return fmt.Errorf("%d partitions: at least 1 is needed", s.Partitions)
+	case s.Replication < 1:
+		return fmt.Errorf("%d replicas: at least 1 is needed", s.Replication)
+	case s.MinInSync < 1 || s.MinInSync > int(s.Replication):
+		return fmt.Errorf("min.insync.replicas %d does not fit %d replicas", s.MinInSync, s.Replication)
+	}
+	return nil
+}
+
+// Action is what apply can do about a topic.
+type Action string
+
+// The actions.
+const (
+	Create Action = "create"
+	Alter  Action = "alter"
+	// Fixed marks a difference that apply never touches: partitions and replicas.
+	Fixed Action = "fixed"
+)
+
+// Difference is one setting of one topic that is not as the catalogue has it.
+type Difference struct {
+	Setting string `json:"setting"`
+	Have    string `json:"have"` // empty where the topic does not exist
+	Want    string `json:"want"`
+}
+
+// Change is what one topic needs.
+type Change struct {
+	Topic       string       `json:"topic"`
+	Action      Action       `json:"action"`
+	Differences []Difference `json:"differences"`
+}
+
+// Plan is the difference between the catalogue and a cluster.
+type Plan struct {
+	Changes []Change `json:"changes"`
+	AsIs    int      `json:"asIs"` // topics that need nothing
+
+	sizes Sizes
+}
+
+// Names of the differences that are no topic configuration.
+const (
+	partitionsSetting  = "partitions"
+	replicationSetting = "replicas"
+)
+
+// Compare asks the cluster about the wanted topics. It changes nothing.
+func Compare(ctx context.Context, adm *kadm.Client, wanted []topics.Topic, sizes Sizes) (Plan, error) {
+	if err := sizes.Check(); err != nil {
+		return Plan{}, err
+	}
+	names := make([]string, 0, len(wanted))
+	for _, t := range wanted {
+		names = append(names, t.Name)
+	}
+	// Asking for authorised operations is how kadm goes past the client's cache,
+	// which does not know yet what was created a moment ago.
+	have, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), names...)
+	if err != nil {
+		return Plan{}, fmt.Errorf("list topics: %w", err)
+	}
+	configs, err := topicConfigs(ctx, adm, have)
+	if err != nil {
+		return Plan{}, err
+	}
+	p := Plan{sizes: sizes}
+	for _, t := range wanted {
+		detail := have[t.Name]
+		if detail.Err != nil && !errors.Is(detail.Err, kerr.UnknownTopicOrPartition) {
+			return Plan{}, fmt.Errorf("topic %s: %w", t.Name, detail.Err)
+		}
+		changes := changesOf(t, sizes, detail, configs[t.Name])
+		p.Changes = append(p.Changes, changes...)
+		if len(changes) == 0 {
+			p.AsIs++
+		}
+	}
+	return p, nil
+}
+
+// topicConfigs reads the effective settings, defaults included, of the topics
+// that exist.
+func topicConfigs(ctx context.Context, adm *kadm.Client, have kadm.TopicDetails) (map[string]map[string]string, error) {
+	var exist []string
+	for _, d := range have {
+		if d.Err == nil {
+			exist = append(exist, d.Topic)
+		}
+	}
+	out := map[string]map[string]string{}
+	if len(exist) == 0 {
+		return out, nil
+	}
+	slices.Sort(exist)
+	described, err := adm.DescribeTopicConfigs(ctx, exist...)
+	if err != nil {
+		return nil, fmt.Errorf("describe topic settings: %w", err)
+	}
+	for _, r := range described {
+		if r.Err != nil {
+			return nil, fmt.Errorf("describe settings of topic %s: %w", r.Name, r.Err)
+		}
+		out[r.Name] = map[string]string{}
+		for _, c := range r.Configs {
+			out[r.Name][c.Key] = c.MaybeValue()
+		}
+	}
+	return out, nil
+}
+
+// settingsOf returns the full topic configuration that is wanted.
+func settingsOf(t topics.Topic, sizes Sizes) map[string]string {
+	c := maps.Clone(t.Config())
+	c["min.insync.replicas"] = strconv.Itoa(sizes.MinInSync)
+	return c
+}
+
+func changesOf(t topics.Topic, sizes Sizes, detail kadm.TopicDetail, have map[string]string) []Change {
+	want := settingsOf(t, sizes)
+	if len(detail.Partitions) == 0 {
+		c := Change{Topic: t.Name, Action: Create, Differences: []Difference{
+			{Setting: partitionsSetting, Want: strconv.Itoa(int(sizes.Partitions))},
+			{Setting: replicationSetting, Want: strconv.Itoa(int(sizes.Replication))},
+		}}
+		for _, k := range slices.Sorted(maps.Keys(want)) {
+			c.Differences = append(c.Differences, Difference{Setting: k, Want: want[k]})
+		}
+		return []Change{c}
+	}
+	var changes []Change
+	fixed := Change{Topic: t.Name, Action: Fixed}
+	if n := len(detail.Partitions); n != int(sizes.Partitions) {
+		fixed.Differences = append(fixed.Differences, Difference{partitionsSetting, strconv.Itoa(n), strconv.Itoa(int(sizes.Partitions))})
+	}
+	if n := detail.Partitions.NumReplicas(); n != int(sizes.Replication) {
+		fixed.Differences = append(fixed.Differences, Difference{replicationSetting, strconv.Itoa(n), strconv.Itoa(int(sizes.Replication))})
+	}
+	if len(fixed.Differences) > 0 {
+		changes = append(changes, fixed)
+	}
+	alter := Change{Topic: t.Name, Action: Alter}
+	for _, k := range slices.Sorted(maps.Keys(want)) {
+		if have[k] != want[k] {
+			alter.Differences = append(alter.Differences, Difference{k, have[k], want[k]})
+		}
+	}
+	if len(alter.Differences) > 0 {
+		changes = append(changes, alter)
+	}
+	return changes
+}
+
+// Count returns how many changes have the given action.
+func (p Plan) Count(a Action) int {
+	n := 0
+	for _, c := range p.Changes {
+		if c.Action == a {
+			n++
+		}
+	}
+	return n
+}
+
+// Drifted tells whether the cluster differs from the catalogue.
+func (p Plan) Drifted() bool { return len(p.Changes) > 0 }
+
+// Lines writes the plan like a diff: '+' is added by apply, '-' is replaced, '!'
+// is a difference that apply does not touch, with the reason.
+func (p Plan) Lines() []string {
+	var out []string
+	for _, c := range p.Changes {
+		switch c.Action {
+		case Create:
+			out = append(out, "+ topic "+c.Topic)
+			for _, d := range c.Differences {
+				out = append(out, "+     "+setting(d.Setting, d.Want))
+			}
+		case Alter:
+			out = append(out, "~ topic "+c.Topic)
+			for _, d := range c.Differences {
+				if d.Have != "" {
+					out = append(out, "-     "+setting(d.Setting, d.Have))
+				}
+				out = append(out, "+     "+setting(d.Setting, d.Want))
+			}
+		case Fixed:
+			out = append(out, "! topic "+c.Topic)
+			for _, d := range c.Differences {
+				out = append(out, fmt.Sprintf("!     %s, wanted %s: %s", setting(d.Setting, d.Have), d.Want, reason(d.Setting)))
+			}
+		}
+	}
+	return append(out, p.summary())
+}
+
+func setting(name, value string) string {
+	return strings.TrimRight(fmt.Sprintf("%-24s %s", name, spell(name, value)), " ")
+}
+
+// spell adds a duration that people can read to milliseconds.
+func spell(name, value string) string {
+	ms, err := strconv.ParseInt(value, 10, 64)
+	switch {
+	case err != nil || !strings.HasSuffix(name, ".ms"):
+		return value
+	case ms < 0:
+		return value + " (for ever)"
+	default:
+		return fmt.Sprintf("%s (%s)", value, age(time.Duration(ms)*time.Millisecond))
+	}
+}
+
+// age writes a duration in the largest unit that fits whole.
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%day == 0 {
+		return fmt.Sprintf("%d d", d/day)
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+func reason(setting string) string {
+	if setting == partitionsSetting {
+		return "never changed in place, because keys would leave the partitions where their state is"
+	}
+	return "move replicas with kafka-reassign-partitions.sh"
+}
+
+func (p Plan) summary() string {
+	if !p.Drifted() {
+		return fmt.Sprintf("%d topics as wanted, nothing to do", p.AsIs)
+	}
+	return fmt.Sprintf("%d to create, %d to alter, %d that apply does not touch; %d as wanted",
+		p.Count(Create), p.Count(Alter), p.Count(Fixed), p.AsIs)
+}
+
+// Apply creates and alters what the plan says, and calls done after each topic.
+// It goes on after a topic that fails and returns all failures. Nothing is ever
+// deleted; a topic that somebody else created meanwhile is an error, so that its
+// settings are looked at first.
+func (p Plan) Apply(ctx context.Context, adm *kadm.Client, done func(Change)) error {
+	var errs []error
+	for _, c := range p.Changes {
+		var err error
+		switch c.Action {
+		case Create:
+			err = p.create(ctx, adm, c)
+		case Alter:
+			err = alter(ctx, adm, c)
+		case Fixed:
+			continue
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s topic %s: %w", c.Action, c.Topic, err))
+			continue
+		}
+		done(c)
+	}
+	return errors.Join(errs...)
+}
+
+func (p Plan) create(ctx context.Context, adm *kadm.Client, c Change) error {
+	configs := map[string]*string{}
+	for _, d := range c.Differences {
+		if d.Setting != partitionsSetting && d.Setting != replicationSetting {
+			configs[d.Setting] = &d.Want
+		}
+	}
+	resp, err := adm.CreateTopic(ctx, p.sizes.Partitions, p.sizes.Replication, configs, c.Topic)
+	if err != nil {
+		return withMessage(err, resp.ErrMessage)
+	}
+	return nil
+}
+
+func alter(ctx context.Context, adm *kadm.Client, c Change) error {
+	var set []kadm.AlterConfig
+	for _, d := range c.Differences {
+		set = append(set, kadm.AlterConfig{Op: kadm.SetConfig, Name: d.Setting, Value: &d.Want})
+	}
+	responses, err := adm.AlterTopicConfigs(ctx, set, c.Topic)
+	if err != nil {
+		return err
+	}
+	for _, r := range responses {
+		if r.Err != nil {
+			return withMessage(r.Err, r.ErrMessage)
+		}
+	}
+	return nil
+}
+
+// withMessage adds the broker's own words to an error code.
+func withMessage(err error, message string) error {
+	if message == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, message)
+}
