@@ -18,7 +18,7 @@ func Example() {
 		notification.ApplyCustomer{Version: 2, Status: notification.StatusActive, Contact: contact, AddressVersion: 2},
 		notification.ApplyEmail{Version: 3, Before: "ada@example.com", After: "ada@example.org"},
 	} {
-		events, _ := notification.Decide(s, c, now) //nolint:errcheck // this core refuses nothing
+		events, _ := notification.Decide(s, c, now)
 		for _, e := range events {
 			s = notification.Evolve(s, e)
 			if sent, ok := e.(notification.Sent); ok {
