@@ -34,7 +34,7 @@ type deadLetter struct{ reason, detail string }
 // handle is the callback of every input: read the row, plan, hand the plan to Goka. It decides nothing.
 func (r *running[S, C, E]) handle(ctx goka.Context, msg any) {
 	row, _ := ctx.Value().(schemas.Record)
-	p := r.safely(ctx, row, msg)
+	p := r.guarded(inboundOf(ctx), row, msg)
 	if p.dead != nil {
 		r.engine.DeadLetter(ctx, p.dead.reason, p.dead.detail)
 		return
@@ -67,13 +67,17 @@ func (r *running[S, C, E]) count(ctx goka.Context, p plan) {
 	}
 }
 
-// safely plans under recover: a panic is a defect of this code, the record goes to the dead letters with the stack and
-// without its content, and the processor goes on. Goka's own panics never pass here: no call to Goka is made.
-func (r *running[S, C, E]) safely(ctx goka.Context, row schemas.Record, msg any) (p plan) {
-	in := inbound{
+// inboundOf takes what is known of a record without looking into it.
+func inboundOf(ctx goka.Context) inbound {
+	return inbound{
 		key: ctx.Key(), topic: string(ctx.Topic()), partition: ctx.Partition(), offset: ctx.Offset(),
 		at: ctx.Timestamp().UTC().Truncate(time.Millisecond),
 	}
+}
+
+// guarded plans under recover: a panic is a defect of this code, the record goes to the dead letters with the stack and
+// without its content, and the processor goes on. Goka's own panics never pass here: no call to Goka is made.
+func (r *running[S, C, E]) guarded(in inbound, row schemas.Record, msg any) (p plan) {
 	defer func() {
 		if recover() != nil { // the panic's value may quote the record
 			p = plan{dead: &deadLetter{reason: deadDefect, detail: string(debug.Stack())}}
