@@ -141,6 +141,18 @@ func plain(s string) bool {
 	return true
 }
 
+// MaxID is the size of a mail's id in bytes. The id of its deadline, which contains it, has to fit its own limit.
+const MaxID = 120
+
+// CheckID checks that a mail has the id of the command that asks for it, of at most MaxID bytes, else ErrMailID: so a
+// command that is sent again cannot become a second mail.
+func CheckID(mail, command string) error {
+	if mail != command || len(mail) > MaxID {
+		return ErrMailID
+	}
+	return nil
+}
+
 // ParseOrigin checks who asks for a mail. Sender is 1 to 64 of A–Z a–z 0–9 . _ ~ -, else ErrSender.
 func ParseOrigin(o Origin) (Origin, error) {
 	if o.Sender == "" || len(o.Sender) > 64 || !word(o.Sender, "._~-") {

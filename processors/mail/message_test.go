@@ -118,6 +118,18 @@ func TestParseOrigin(t *testing.T) {
 	}
 }
 
+func TestCheckID(t *testing.T) {
+	long := strings.Repeat("m", mail.MaxID)
+	for ids, want := range map[[2]string]error{
+		{"customer/c-17/3/1", "customer/c-17/3/1"}: nil, {"m-1", "m-2"}: mail.ErrMailID,
+		{long, long}: nil, {long + "m", long + "m"}: mail.ErrMailID,
+	} {
+		if err := mail.CheckID(ids[0], ids[1]); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", ids, err, want)
+		}
+	}
+}
+
 func TestParseReport(t *testing.T) {
 	for name, tt := range map[string]struct {
 		report mail.RecordDelivery

@@ -19,8 +19,8 @@ var (
 	ErrLink = errors.New("a link cannot be signed or is not shown by the text")
 	// ErrSender: the sending group has no name.
 	ErrSender = errors.New("the mail does not say who sends it")
-	// ErrMailID: the mail's id is not that of its command.
-	ErrMailID = errors.New("the id of a mail is the id of the command that asks for it")
+	// ErrMailID: the mail's id is not that of its command, or longer than MaxID.
+	ErrMailID = errors.New("the id of a mail is the id of the command that asks for it, at most 120 bytes")
 	// ErrResult: the mailer's report is neither sent nor undeliverable, or its numbers cannot be.
 	ErrResult = errors.New("the report is neither sent nor undeliverable, or cannot be")
 	// ErrVersionConflict: the sender has seen another version.

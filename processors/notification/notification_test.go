@@ -284,6 +284,25 @@ func TestMails(t *testing.T) {
 	}
 }
 
+func TestTheIDOfAMail(t *testing.T) {
+	id := notification.Mail{Notice: 3, N: 2}.ID("c-17")
+	if id != "notification/c-17/3/2" {
+		t.Fatalf("id %q", id)
+	}
+	if m, ok := notification.ParseMail("c-17", id); !ok || m != (notification.Mail{Notice: 3, N: 2}) {
+		t.Fatalf("parsed %+v, %t", m, ok)
+	}
+	for _, other := range []string{
+		"", "notification", "notification/c-17", "notification/c-17/3", "notification/c-17/3/", "notification/c-17//2",
+		"notification/c-17/3/2/1", "notification/c-18/3/2", "customer/c-17/3/2", "notification/c-17/03/2", "notification/c-17/+3/2",
+		"notification/c-17/99999999999999999999/1", "notification/c-17/3/x",
+	} {
+		if m, ok := notification.ParseMail("c-17", other); ok {
+			t.Errorf("%q is mail %+v", other, m)
+		}
+	}
+}
+
 func TestOnlyTheLatestNoticesAreKept(t *testing.T) {
 	events := []notification.Event{known}
 	for range notification.MaxNotices + 5 {

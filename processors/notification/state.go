@@ -1,6 +1,9 @@
 package notification
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"utopia/processors/postal"
@@ -95,6 +98,32 @@ const (
 type Mail struct {
 	Notice int64 // The notice's version.
 	N      int   // 1 for the first.
+}
+
+// prefix begins the id of every command of this service.
+const prefix = "notification/"
+
+// ID is the mail's id: that of the event that asked for it, <customer>/<version>, between the service's name and the mail's
+// number. It is the same each time the event is handled, so that the mail is sent once.
+func (m Mail) ID(customer string) string { return fmt.Sprintf("%s%s/%d/%d", prefix, customer, m.Notice, m.N) }
+
+// ParseMail is the reverse of ID: ok is false for an id that is not one of this service for that customer.
+func ParseMail(customer, id string) (m Mail, ok bool) {
+	rest, found := strings.CutPrefix(id, prefix+customer+"/")
+	if !found {
+		return Mail{}, false
+	}
+	version, number, _ := strings.Cut(rest, "/")
+	notice, err := strconv.ParseInt(version, 10, 64)
+	if err != nil {
+		return Mail{}, false
+	}
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return Mail{}, false
+	}
+	m = Mail{Notice: notice, N: n}
+	return m, m.ID(customer) == id
 }
 
 // Deadline is what is to happen at a time if nothing happens before.
