@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/schemas"
@@ -89,12 +90,12 @@ func (c *Client) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("end of %s: %w", c.cfg.Replies.Name, err)
 	}
-	if err := ends.Error(); err != nil {
-		return fmt.Errorf("end of %s: %w", c.cfg.Replies.Name, err)
-	}
 	n := len(ends[c.cfg.Replies.Name])
-	if n == 0 {
-		return fmt.Errorf("%w: %s (utopia topics apply creates it)", ErrNoTopic, c.cfg.Replies.Name)
+	switch err := ends.Error(); {
+	case n == 0 || errors.Is(err, kerr.UnknownTopicOrPartition):
+		return fmt.Errorf("%w: %s; create it with: utopia topics apply", ErrNoTopic, c.cfg.Replies.Name)
+	case err != nil:
+		return fmt.Errorf("end of %s: %w", c.cfg.Replies.Name, err)
 	}
 	p := topics.Partition(c.address, int32(n)) //nolint:gosec // a partition count
 	end, _ := ends.Lookup(c.cfg.Replies.Name, p)

@@ -1,0 +1,185 @@
+package ask_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
+
+	"utopia/processors/ask"
+	"utopia/schemas"
+	"utopia/topics"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// service answers every command with what decide says; "" is silence.
+func service(t *testing.T, client []kgo.Opt, ids schemas.IDs, decide func(schemas.Command) (refusal string, silent bool)) {
+	t.Helper()
+	commands, err := schemas.NewCodec(topics.CustomerCommands.Name, ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replies, err := schemas.NewCodec(topics.CustomerReplies.Name, ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.ConsumeTopics(topics.CustomerCommands.Name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+	}, client...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var done sync.WaitGroup
+	done.Add(1)
+	t.Cleanup(func() {
+		cl.Close()
+		done.Wait()
+	})
+	go func() {
+		defer done.Done()
+		for {
+			fetches := cl.PollFetches(context.Background())
+			if fetches.IsClientClosed() {
+				return
+			}
+			fetches.EachRecord(func(r *kgo.Record) {
+				rec, err := commands.Decode(r.Value)
+				cmd, ok := rec.(schemas.Command)
+				if err != nil || !ok {
+					return
+				}
+				refusal, silent := decide(cmd)
+				if silent {
+					return
+				}
+				m := cmd.Metadata()
+				f := schemas.ReplyFields{
+					ReplyTo: m.ReplyTo, CommandID: m.CommandID, Outcome: schemas.OutcomeAccepted, Refusal: refusal,
+					Key: string(r.Key), Partition: r.Partition, Offset: r.Offset,
+				}
+				if refusal != "" {
+					f.Outcome = schemas.OutcomeRefused
+				}
+				value, err := replies.Append(nil, &schemas.CustomerReply{ReplyFields: f})
+				if err != nil {
+					return
+				}
+				cl.Produce(context.Background(), &kgo.Record{Topic: topics.CustomerReplies.Name, Key: []byte(m.ReplyTo), Value: value}, nil)
+			})
+		}
+	}()
+}
+
+func setup(t *testing.T) ([]kgo.Opt, schemas.IDs) {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, topics.CustomerCommands.Name, topics.CustomerReplies.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, schemas.NewMemoryIDs()
+}
+
+func client(t *testing.T, opts []kgo.Opt, ids schemas.IDs) *ask.Client {
+	t.Helper()
+	c, err := ask.New(t.Context(), ask.Config{Client: opts, IDs: ids, Commands: topics.CustomerCommands, Replies: topics.CustomerReplies})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestManyCallersShareOneClientAndEachGetsItsReply(t *testing.T) {
+	opts, ids := setup(t)
+	service(t, opts, ids, func(c schemas.Command) (string, bool) {
+		if e, ok := c.(*schemas.ChangeEmail); ok && e.Email == "bad" {
+			return "bad_email", false
+		}
+		return "", false
+	})
+	c := client(t, opts, ids)
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			key, email, want := "c-"+string(rune('a'+i%26)), "good", schemas.OutcomeAccepted
+			if i%3 == 0 {
+				email, want = "bad", schemas.OutcomeRefused
+			}
+			f, err := c.Ask(t.Context(), key, &schemas.ChangeEmail{CustomerID: key, Email: email})
+			if err != nil || f.Outcome != want || f.Key != key {
+				t.Errorf("%d: %+v, %v", i, f, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestAReplyThatDoesNotComeIsAnErrorThatSaysAskAgain(t *testing.T) {
+	opts, ids := setup(t)
+	service(t, opts, ids, func(schemas.Command) (string, bool) { return "", true })
+	c := client(t, opts, ids)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	cmd := &schemas.CloseCustomer{CustomerID: "c-1"}
+	_, err := c.Ask(ctx, "c-1", cmd)
+	if !errors.Is(err, ask.ErrNoReply) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	if cmd.Meta.CommandID == "" {
+		t.Fatal("the caller cannot ask again without the id")
+	}
+}
+
+func TestACommandKeepsTheIDItsSenderChose(t *testing.T) {
+	opts, ids := setup(t)
+	seen := make(chan string, 1)
+	service(t, opts, ids, func(c schemas.Command) (string, bool) {
+		seen <- c.Metadata().CommandID
+		return "", false
+	})
+	c := client(t, opts, ids)
+	if err := c.Send(t.Context(), "c-1", &schemas.CloseCustomer{CustomerID: "c-1", Meta: schemas.Metadata{CommandID: "mine"}}); err != nil {
+		t.Fatal(err)
+	}
+	if id := <-seen; id != "mine" {
+		t.Fatal(id)
+	}
+}
+
+func TestAMissingTopicIsSaidAtOnce(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	_, err = ask.New(t.Context(), ask.Config{
+		Client: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, IDs: schemas.NewMemoryIDs(),
+		Commands: topics.CustomerCommands, Replies: topics.CustomerReplies,
+	})
+	if !errors.Is(err, ask.ErrNoTopic) {
+		t.Fatal(err)
+	}
+}
+
+func TestClosingEndsTheWaiting(t *testing.T) {
+	opts, ids := setup(t)
+	service(t, opts, ids, func(schemas.Command) (string, bool) { return "", true })
+	c := client(t, opts, ids)
+	got := make(chan error, 1)
+	go func() {
+		_, err := c.Ask(t.Context(), "c-1", &schemas.CloseCustomer{CustomerID: "c-1"})
+		got <- err
+	}()
+	c.Close()
+	if err := <-got; !errors.Is(err, ask.ErrClosed) {
+		t.Fatal(err)
+	}
+}
