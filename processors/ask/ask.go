@@ -201,7 +201,10 @@ func (c *Client) produce(ctx context.Context, key string, cmd schemas.Command) (
 	}
 	sent := make(chan error, 1)
 	c.cl.Produce(ctx, &kgo.Record{Topic: c.cfg.Commands.Name, Key: []byte(key), Value: value}, func(_ *kgo.Record, err error) {
-		if err != nil {
+		switch {
+		case errors.Is(err, kgo.ErrClientClosed):
+			err = ErrClosed
+		case err != nil:
 			err = fmt.Errorf("produce to %s: %w", c.cfg.Commands.Name, err)
 		}
 		sent <- err
