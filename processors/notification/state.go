@@ -105,7 +105,9 @@ const prefix = "notification/"
 
 // ID is the mail's id: that of the event that asked for it, <customer>/<version>, between the service's name and the mail's
 // number. It is the same each time the event is handled, so that the mail is sent once.
-func (m Mail) ID(customer string) string { return fmt.Sprintf("%s%s/%d/%d", prefix, customer, m.Notice, m.N) }
+func (m Mail) ID(customer string) string {
+	return fmt.Sprintf("%s%s/%d/%d", prefix, customer, m.Notice, m.N)
+}
 
 // ParseMail is the reverse of ID: ok is false for an id that is not one of this service for that customer.
 func ParseMail(customer, id string) (m Mail, ok bool) {
