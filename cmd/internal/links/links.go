@@ -41,7 +41,7 @@ const (
 // Claims is what a link asks for.
 type Claims struct {
 	Purpose   string    // what the link does, in the sender's words, e.g. "confirm_address_change"
-	Subject   string    // the key of the aggregate, e.g. a customer id
+	Subject   string    // the key of the aggregate, e.g. a customer id; may be empty where the purpose needs none
 	Change    string    // the id of the change; may be empty where the purpose needs none
 	ExpiresAt time.Time // the first moment at which the link is dead; whole milliseconds, UTC
 }
@@ -83,6 +83,22 @@ func Verify(keys Keys, token string, now time.Time) (Claims, error) {
 		return c, ErrExpired
 	}
 	return c, nil
+}
+
+// Page returns the address of the confirmation page of a deployment that is reached at base, e.g. https://example.com.
+// Links are opened by people anywhere, so it has to be an absolute http or https address without a fragment of its own.
+// Errors name what is wrong with base and do not quote it: an address may hold a password.
+func Page(base string) (*url.URL, error) {
+	u, err := url.Parse(base)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		return nil, errors.New("the address that links begin with is not like https://host")
+	case u.User != nil:
+		return nil, errors.New("the address that links begin with holds a user name")
+	case u.Fragment != "" || u.RawQuery != "":
+		return nil, errors.New("the address that links begin with has a query or a fragment")
+	}
+	return u.JoinPath("confirm"), nil
 }
 
 // URL puts a token into the fragment of a page's address. The fragment never leaves the browser by itself: it is in no
@@ -127,8 +143,8 @@ func split(token string) (id string, payload, sum []byte, err error) {
 
 // encode writes every field with its length before it, so that no two claims have the same bytes.
 func encode(c Claims) ([]byte, error) {
-	if c.Purpose == "" || c.Subject == "" {
-		return nil, fmt.Errorf("%w: purpose and subject are needed", ErrClaims)
+	if c.Purpose == "" {
+		return nil, fmt.Errorf("%w: a purpose is needed", ErrClaims)
 	}
 	ms := c.ExpiresAt.UnixMilli()
 	if ms <= 0 {

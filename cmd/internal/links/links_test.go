@@ -92,7 +92,6 @@ func TestToken(t *testing.T) {
 func TestSignRefusesWhatVerifyCouldNotRead(t *testing.T) {
 	for name, change := range map[string]func(*links.Claims){
 		"no purpose":     func(c *links.Claims) { c.Purpose = "" },
-		"no subject":     func(c *links.Claims) { c.Subject = "" },
 		"no expiry":      func(c *links.Claims) { c.ExpiresAt = time.Time{} },
 		"a field of 256": func(c *links.Claims) { c.Change = strings.Repeat("x", 256) },
 	} {
@@ -217,6 +216,26 @@ func TestURLKeepsTheTokenInTheFragment(t *testing.T) {
 	for _, s := range []string{token, link, "  " + link + "\n"} {
 		if links.Token(s) != token {
 			t.Errorf("Token(%q) = %q", s, links.Token(s))
+		}
+	}
+}
+
+func TestPage(t *testing.T) {
+	for base, want := range map[string]string{
+		"https://example.com":        "https://example.com/confirm",
+		"https://example.com/":       "https://example.com/confirm",
+		"http://127.0.0.1:8080/base": "http://127.0.0.1:8080/base/confirm",
+		"":                           "",
+		"example.com":                "",
+		"ftp://example.com":          "",
+		"https://u:canary@host":      "",
+		"https://example.com#x":      "",
+		"https://example.com?x":      "",
+		"https://%zz":                "",
+	} {
+		got, err := links.Page(base)
+		if (err != nil) != (want == "") || (err == nil && got.String() != want) || (err != nil && strings.Contains(err.Error(), "canary")) {
+			t.Errorf("%s: %v %v, want %s", base, got, err, want)
 		}
 	}
 }

@@ -186,6 +186,8 @@ func (m *Mailer) options() []kgo.Opt {
 		kgo.OnOffsetsFetched(m.offsetsFetched),
 		kgo.OnPartitionsRevoked(m.revoked),
 		kgo.OnPartitionsLost(m.lost),
+		// At a start the first fetch asks for the partitions with a committed offset only, and the others wait for its answer.
+		kgo.FetchMaxWait(500 * time.Millisecond),
 		kgo.FetchMaxBytes(8 << 20),
 		kgo.FetchMaxPartitionBytes(1 << 20),
 		kgo.ProducerBatchMaxBytes(topics.BatchBytes),

@@ -160,7 +160,7 @@ func TestNothingAddsAHeader(t *testing.T) {
 		if err != nil {
 			return
 		}
-		if got := headerNames(t, m); got != names && !(r.Language == "" && !strings.Contains(got, "Content-Language")) {
+		if got := headerNames(t, m); got != names && (r.Language != "" || got != strings.Replace(names, "Content-Language ", "", 1)) {
 			t.Fatalf("headers %s, want %s", got, names)
 		}
 		rcpt, err := m.msg.GetRecipients()
