@@ -32,6 +32,7 @@ type entry struct {
 	name    string
 	records int
 	keys    int
+	rows    int // already in the table
 }
 
 // trial measures one contender on a broker of its own and verifies what it wrote.
@@ -50,17 +51,25 @@ func (b *bench) trial(ctx context.Context, e entry) (figure, error) {
 	if err != nil {
 		return figure{}, err
 	}
+	rows := stateful // what the table must hold
+	if e.rows > 0 {
+		if err := errors.Join(br.prefill(ctx, tableTopic, e.rows, emptyRow), br.begin(ctx, group, inputTopic)); err != nil {
+			return figure{}, err
+		}
+		for i := range e.rows {
+			rows.add(emptyRow(i))
+		}
+	}
 	f, err := b.work(ctx, spec{
 		Contender: e.name, Broker: br.address, Records: int64(e.records), Warm: int64(e.records / 4), Commit: 100 * time.Millisecond,
 	})
 	if err != nil {
 		return figure{}, err
 	}
-	want := stateful
 	if e.name == "raw" {
-		want = raw
+		stateful, rows = raw, raw
 	}
-	err = errors.Join(br.verify(ctx, outputTopic, want), br.verify(ctx, tableTopic, want))
+	err = errors.Join(br.verify(ctx, outputTopic, stateful), br.verify(ctx, tableTopic, rows))
 	if err != nil {
 		return figure{}, fmt.Errorf("%s: %w", e.name, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
@@ -17,7 +18,7 @@ import (
 // ours is the engine of this module with the same callback as stockGoka, exactly once.
 type ours struct{}
 
-func (ours) run(ctx context.Context, s spec, handled func()) error {
+func (ours) run(ctx context.Context, s spec, tell signals) error {
 	graph := goka.DefineGroup(group,
 		goka.Input(inputTopic, new(codec.Bytes), func(c goka.Context, message any) {
 			row, _ := c.Value().([]byte)
@@ -25,7 +26,7 @@ func (ours) run(ctx context.Context, s spec, handled func()) error {
 			out := counted(row, value)
 			c.SetValue(out)
 			c.Emit(outputTopic, c.Key(), out)
-			handled()
+			tell.handled()
 		}),
 		goka.Output(outputTopic, new(codec.Bytes)),
 		goka.Persist(new(codec.Bytes)),
@@ -42,7 +43,22 @@ func (ours) run(ctx context.Context, s spec, handled func()) error {
 	if err != nil {
 		return fmt.Errorf("make the processor: %w", err)
 	}
+	go tellWhen(ctx, p.Ready, tell.ready)
 	return p.Run(ctx)
+}
+
+// tellWhen polls until a processor is ready.
+func tellWhen(ctx context.Context, ready func() bool, tell func()) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ready() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	tell()
 }
 
 func (ours) done(ctx context.Context, admin *kadm.Client, records int64) (bool, error) {

@@ -15,7 +15,7 @@ import (
 // transaction. It keeps no state and decodes nothing.
 type rawLoop struct{}
 
-func (rawLoop) run(ctx context.Context, s spec, handled func()) error {
+func (rawLoop) run(ctx context.Context, s spec, tell signals) error {
 	session, err := kgo.NewGroupTransactSession(
 		kgo.SeedBrokers(s.Broker), kgo.ConsumerGroup(group), kgo.ConsumeTopics(inputTopic), kgo.TransactionalID(group+"-raw"),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
@@ -27,8 +27,9 @@ func (rawLoop) run(ctx context.Context, s spec, handled func()) error {
 		return fmt.Errorf("open a session: %w", err)
 	}
 	defer session.Close()
+	tell.ready()
 	for ctx.Err() == nil {
-		if err := rawTransaction(ctx, session, s.Commit, handled); err != nil {
+		if err := rawTransaction(ctx, session, s.Commit, tell.handled); err != nil {
 			return err
 		}
 	}

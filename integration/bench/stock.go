@@ -19,7 +19,7 @@ import (
 // same work: it starts at the oldest record, places keys like the others, and compresses nothing.
 type stockGoka struct{}
 
-func (stockGoka) run(ctx context.Context, s spec, handled func()) error {
+func (stockGoka) run(ctx context.Context, s spec, tell signals) error {
 	graph := goka.DefineGroup(group,
 		goka.Input(inputTopic, new(codec.Bytes), func(c goka.Context, message any) {
 			row, _ := c.Value().([]byte)
@@ -27,7 +27,7 @@ func (stockGoka) run(ctx context.Context, s spec, handled func()) error {
 			out := counted(row, value)
 			c.SetValue(out)
 			c.Emit(outputTopic, c.Key(), out)
-			handled()
+			tell.handled()
 		}),
 		goka.Output(outputTopic, new(codec.Bytes)),
 		goka.Persist(new(codec.Bytes)),

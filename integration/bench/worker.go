@@ -25,12 +25,15 @@ type spec struct {
 	Commit    time.Duration `json:"commit"`
 }
 
-// contender handles records until its context ends; it calls handled once for each.
+// contender handles records until its context ends.
 type contender interface {
-	run(ctx context.Context, s spec, handled func()) error
+	run(ctx context.Context, s spec, tell signals) error
 	// done reports whether everything handled is also durable at the broker.
 	done(ctx context.Context, admin *kadm.Client, records int64) (bool, error)
 }
+
+// signals are how a contender says how far it is: once when it is ready, and once for each record.
+type signals struct{ ready, handled func() }
 
 // figure is what one trial measured, per record.
 type figure struct {
@@ -81,7 +84,7 @@ func newContender(name string) (contender, error) {
 }
 
 // runWorker is the role of a contender: it handles the log, prints its figure as one line of JSON and goes; or, with no
-// number of records, it prints an empty line when it is ready and runs until its input ends.
+// number of records, it prints a line of JSON when it is ready and runs until its input ends.
 func runWorker(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	var s spec
 	if len(args) != 1 {
@@ -101,10 +104,19 @@ func runWorker(ctx context.Context, args []string, stdin io.Reader, stdout io.Wr
 		cancel()
 	}()
 	w := &worker{warm: s.Warm, records: s.Records, finished: make(chan struct{})}
+	born := take()
+	ready := func() {
+		if s.Records == 0 {
+			f := take()
+			_ = json.NewEncoder(stdout).Encode(started{
+				Seconds: f.at.Sub(born.at).Seconds(), CPUMicros: float64((f.cpu - born.cpu).Microseconds()),
+			})
+		}
+	}
 	failed := make(chan error, 1)
-	go func() { failed <- c.run(ctx, s, w.handled) }()
+	go func() { failed <- c.run(ctx, s, signals{ready: ready, handled: w.handled}) }()
 	if s.Records == 0 {
-		return <-failed
+		return unlessCancelled(<-failed)
 	}
 	select {
 	case err := <-failed:
@@ -118,7 +130,11 @@ func runWorker(ctx context.Context, args []string, stdin io.Reader, stdout io.Wr
 		return err
 	}
 	cancel()
-	err = <-failed
+	return unlessCancelled(<-failed)
+}
+
+// unlessCancelled drops the error of a contender that was told to stop.
+func unlessCancelled(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
