@@ -14,6 +14,9 @@ func recordFact(s State, c RecordFact, now time.Time) (Event, error) {
 	if c.Source == "" || c.FactID == "" {
 		return nil, ErrNoSource
 	}
+	if c.OccurredAt.IsZero() {
+		return nil, ErrNoTime
+	}
 	if s.Address.FactID == c.FactID && s.Address.Source == c.Source {
 		return nil, ErrFactKnown
 	}

@@ -57,6 +57,8 @@ var (
 	ErrFactKnown = errors.New("the fact is known already")
 	// ErrNoSource: a fact without source or id is hearsay.
 	ErrNoSource = errors.New("a fact names its source and has an id there")
+	// ErrNoTime: without the time at which it occurred, a fact cannot be put in order with what is known.
+	ErrNoTime = errors.New("a fact says when it occurred")
 	// ErrOtherMail: the mail did not ask for the confirmation of the pending change.
 	ErrOtherMail = errors.New("the mail is not about the pending address change")
 )
@@ -93,6 +95,7 @@ func refusals() []coded {
 		{ErrOtherDeadline, "other_deadline"},
 		{ErrFactKnown, "fact_known"},
 		{ErrNoSource, "no_source"},
+		{ErrNoTime, "no_time"},
 		{ErrOtherMail, "other_mail"},
 	}
 }
