@@ -104,4 +104,7 @@ type Deadlines struct {
 
 	// Encode makes the command's value. Its command id must be the same for the same key and deadline: that is what removes duplicates.
 	Encode func(key string, d Deadline) ([]byte, error)
+
+	// Version names what Due computes. Change it when Due changes: deadlines kept on disk are then computed again.
+	Version string
 }

@@ -9,6 +9,10 @@ import (
 // waits and is tried again; the others go on.
 var ErrBlocked = errors.New("eos: the record cannot be judged now")
 
+// ErrRefused is returned by Run when exactly-once would not hold on this cluster, or for the group's offsets as they are. The message names what is
+// wrong and what to do.
+var ErrRefused = errors.New("refused to start")
+
 // ErrFenced is returned by Run when another process runs under the same instance id. It must not be retried: two processes that do would fence
 // each other for ever.
 var ErrFenced = errors.New("another process runs as this instance")
@@ -40,6 +44,7 @@ const (
 	ReasonBadKey         = "bad_key"
 	ReasonNilValue       = "nil_value"
 	ReasonWrongPartition = "wrong_partition"
+	ReasonInadmissible   = "inadmissible"
 )
 
 // Headers of dead letters, moved records and dead letters that were sent again.

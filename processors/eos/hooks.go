@@ -30,8 +30,11 @@ type Hooks struct {
 	// Fired counts deadline commands.
 	Fired func(kind string)
 
-	// StoreSize is called about every ten seconds with the bytes of a partition's table on disk and in memory.
-	StoreSize func(partition int32, bytes int64)
+	// StoreSize is called about every ten seconds with the bytes that the group's table takes on disk.
+	StoreSize func(bytes int64)
+
+	// Stopped is called when an input partition is given up: records that were promised to it are gone from the log.
+	Stopped func(topic string, partition int32)
 
 	// At is for tests that stop or kill the process at a named point of a transaction: "poll", "begin", "produce", "flush", "offsets_added",
 	// "end_sent", "end_answered", "store_applied". Nil in production.
