@@ -68,6 +68,10 @@ type input[C any] struct {
 	identity func(schemas.Record) string
 }
 
+// deadlinesVersion names what the cores' Due functions compute. Change it when one of them would answer otherwise for a
+// row that is on disk: the index of deadlines is then built anew.
+const deadlinesVersion = "1"
+
 // errSkip says that a listener has no use for a record.
 var errSkip = errors.New("of no interest here")
 
@@ -159,7 +163,9 @@ func (g *group[S, C, E]) start(o Options) (*eos.Processor, error) {
 		return err
 	}
 	if g.deadline != nil {
-		cfg.Deadlines = &eos.Deadlines{Topic: g.commands.Name, Due: r.rowDeadlines, Encode: r.encodeDeadline}
+		cfg.Deadlines = &eos.Deadlines{
+			Topic: g.commands.Name, Due: r.rowDeadlines, Encode: r.encodeDeadline, Version: deadlinesVersion,
+		}
 	}
 	var err error
 	r.engine, err = eos.New(cfg)
