@@ -16,6 +16,8 @@ var (
 	ErrTopic = errors.New("no public schemas for this topic")
 	// ErrNotOfTopic: the record does not belong to the codec's topic.
 	ErrNotOfTopic = errors.New("record does not belong to this topic")
+	// ErrSymbol: an enum's value is none of its symbols; OrUnknown makes "" one.
+	ErrSymbol = errors.New("not a symbol of the enum")
 	// ErrIncompatible: the writer's schema cannot be read with ours.
 	ErrIncompatible = errors.New("incompatible schema")
 )
@@ -85,8 +87,8 @@ func (c *Codec) lookup(w *writer) (*[confluentHeader]byte, error) {
 	return &h, nil
 }
 
-// Append appends r to dst. ErrNotOfTopic; ErrUnknownID or ErrRegistryDown if Lookup has not been called; or why r does not
-// fit its schema, for example an enum's symbol that it does not have.
+// Append appends r to dst. ErrNotOfTopic; ErrUnknownID or ErrRegistryDown if Lookup has not been called; ErrSymbol or
+// ErrInvalidUTF8 for a record that could not be read again.
 func (c *Codec) Append(dst []byte, r Record) ([]byte, error) {
 	w := c.writers[reflect.TypeOf(r)]
 	if w == nil {
@@ -96,9 +98,9 @@ func (c *Codec) Append(dst []byte, r Record) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	out, err := w.kind.parsed[w.kind.written()].AppendEncode(append(dst, h[:]...), r)
+	out, err := w.kind.encode(append(dst, h[:]...), r)
 	if err != nil {
-		return dst, fmt.Errorf("encode %s: %w", w.kind.name, err)
+		return dst, err
 	}
 	return out, nil
 }

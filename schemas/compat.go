@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,7 +9,7 @@ import (
 	"github.com/twmb/avro"
 )
 
-// ErrSchema: a text is not an Avro schema.
+// ErrSchema says that a text is not an Avro schema.
 var ErrSchema = errors.New("not an Avro schema")
 
 // maxSchema is the largest schema text that is looked at.
@@ -182,29 +183,28 @@ func parse(schema string) (*avro.Schema, error) {
 	return p, nil
 }
 
-// normal is a schema's text without documentation, in one layout.
+// normal is what a schema says, without documentation and in one layout: the parsing canonical form, which resolves names
+// and leaves out everything but names and types, and then what that leaves out.
 func normal(s *avro.Schema) (string, error) {
-	root := s.Root()
-	undocument(root)
-	out, err := root.Schema()
+	extras, err := json.Marshal(extras(nil, s.Root()))
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSchema, err)
 	}
-	return out.String(), nil
+	return string(s.Canonical()) + string(extras), nil
 }
 
-func undocument(n *avro.SchemaNode) {
+func extras(out []any, n *avro.SchemaNode) []any {
 	if n == nil {
-		return
+		return out
 	}
-	n.Doc = ""
+	out = append(out, n.LogicalType, n.Precision, n.Scale, n.Aliases, n.EnumDefault)
 	for i := range n.Fields {
-		n.Fields[i].Doc = ""
-		undocument(&n.Fields[i].Type)
+		f := &n.Fields[i]
+		out = append(out, f.HasDefault, f.Default, f.Aliases, f.Order)
+		out = extras(out, &f.Type)
 	}
 	for i := range n.Branches {
-		undocument(&n.Branches[i])
+		out = extras(out, &n.Branches[i])
 	}
-	undocument(n.Items)
-	undocument(n.Values)
+	return extras(extras(out, n.Items), n.Values)
 }

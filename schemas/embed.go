@@ -20,9 +20,6 @@ import (
 //go:embed */*.avsc
 var files embed.FS
 
-// nested is the folder of records that travel inside bytes fields of others, in no topic of their own.
-const nested = "nested"
-
 // Revision is one released schema.
 type Revision struct {
 	Topic  string // the topic it belongs to; "nested" for a record inside another's bytes field
@@ -84,6 +81,7 @@ type kind struct {
 	revisions   []Revision     // oldest first
 	parsed      []*avro.Schema // of revisions
 	readers     []*reader      // of revisions
+	layout      *layout        // of the latest
 	header      [10]byte       // of the single-object encoding of what is written
 }
 
@@ -98,6 +96,25 @@ func (k *kind) written() int {
 	return len(k.parsed) - 1
 }
 
+// encode appends the body of r, which is of type k.
+func (k *kind) encode(dst []byte, r Record) ([]byte, error) {
+	p := reflect.ValueOf(r).UnsafePointer()
+	if p == nil {
+		return nil, fmt.Errorf("encode %s: %w", k.name, ErrNotOfTopic)
+	}
+	var out []byte
+	var err error
+	if w := k.written(); w == len(k.parsed)-1 {
+		out, err = k.layout.encode(dst, p)
+	} else {
+		out, err = k.parsed[w].AppendEncode(dst, r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", k.name, err)
+	}
+	return out, nil
+}
+
 // compiled is read once and never changes: in effect a constant table.
 var compiled = sync.OnceValues(compile) //nolint:gochecknoglobals // the parsed form of the embedded files
 
@@ -107,9 +124,9 @@ func compile() (*set, error) {
 		byType:        map[reflect.Type]*kind{},
 		byFingerprint: map[uint64]*reader{},
 	}
-	for _, make := range types() {
-		r := make()
-		k := &kind{name: r.AvroName(), new: make, typ: reflect.TypeOf(r)}
+	for _, empty := range types() {
+		r := empty()
+		k := &kind{name: r.AvroName(), new: empty, typ: reflect.TypeOf(r)}
 		if s.byName[k.name] != nil {
 			return nil, fmt.Errorf("schemas: %s is in the table twice", k.name)
 		}
@@ -205,11 +222,16 @@ func (s *set) finish(k *kind) error {
 		}
 		k.parsed = append(k.parsed, p)
 	}
+	var err error
+	if k.layout, err = newLayout(k.latest(), k.typ.Elem()); err != nil {
+		return err
+	}
 	for i, p := range k.parsed {
 		r, err := newReader(k, p)
 		if err != nil {
 			return fmt.Errorf("revision %d: %w", i+1, err)
 		}
+		r.latest = i == len(k.parsed)-1
 		k.readers = append(k.readers, r)
 		s.byFingerprint[fingerprint(p)] = r
 	}

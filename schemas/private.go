@@ -7,7 +7,7 @@ import (
 	"reflect"
 )
 
-// ErrUnknownFingerprint: a private record was written with a schema that is not embedded, so by a newer release. A
+// ErrUnknownFingerprint says that a private record was written with a schema that is not embedded, so by a newer release. A
 // processor that meets it in its own log refuses to start.
 var ErrUnknownFingerprint = errors.New("written with a schema that this release does not have")
 
@@ -19,8 +19,9 @@ const (
 	soeHeader = 10
 )
 
-// AppendPrivate appends r to dst in single-object encoding. It fails only for a record that does not fit its schema. Any
-// record of this package may be given; what is written to a topic in this form is private.
+// AppendPrivate appends r to dst in single-object encoding. Any record of this package may be given; what is written to a
+// topic in this form is private. ErrNotOfTopic for anything else, ErrSymbol or ErrInvalidUTF8 for a record that could not
+// be read again.
 func AppendPrivate(dst []byte, r Record) ([]byte, error) {
 	s, err := compiled()
 	if err != nil {
@@ -30,9 +31,9 @@ func AppendPrivate(dst []byte, r Record) ([]byte, error) {
 	if k == nil {
 		return dst, fmt.Errorf("%w: %T", ErrNotOfTopic, r)
 	}
-	out, err := k.parsed[k.written()].AppendEncode(append(dst, k.header[:]...), r)
+	out, err := k.encode(append(dst, k.header[:]...), r)
 	if err != nil {
-		return dst, fmt.Errorf("encode %s: %w", k.name, err)
+		return dst, err
 	}
 	return out, nil
 }

@@ -188,39 +188,17 @@ func (p *program) run(b []byte, i, depth int) (int, error) {
 		var err error
 		switch o.code {
 		case opNull:
-		case opBool:
-			if i >= len(b) {
-				return 0, ErrTruncated
-			}
-			if b[i] > 1 {
-				return 0, ErrMalformed
-			}
-			i++
 		case opLong:
-			if i < len(b) && b[i] < 0x80 {
-				i++
-				continue
-			}
 			_, i, err = varint(b, i)
-		case opInt:
-			if v, i, err = varint(b, i); err == nil && (v < math.MinInt32 || v > math.MaxInt32) {
-				err = ErrMalformed
-			}
-		case opEnum:
-			if v, i, err = varint(b, i); err == nil && (v < 0 || v >= int64(o.n)) {
-				err = ErrMalformed
-			}
-		case opFixed:
-			if i += o.n; i > len(b) {
-				err = ErrTruncated
-			}
 		case opBytes:
 			_, i, err = span(b, i)
 		case opString:
-			from := 0
+			var from int
 			if from, i, err = span(b, i); err == nil && !utf8.Valid(b[from:i]) {
 				err = ErrInvalidUTF8
 			}
+		case opBool, opInt, opEnum, opFixed:
+			i, err = o.scalar(b, i)
 		case opRecord:
 			i, err = o.sub[0].run(b, i, depth+1)
 		case opArray, opMap:
@@ -240,34 +218,51 @@ func (p *program) run(b []byte, i, depth int) (int, error) {
 	return i, nil
 }
 
-// blocks passes over the blocks of an array or a map (Avro specification, "Arrays": a negative count is followed by the
-// block's size in bytes).
+// scalar passes over one of the less frequent values.
+func (o *op) scalar(b []byte, i int) (int, error) {
+	least, most := int64(0), int64(1)
+	switch o.code {
+	case opFixed:
+		if i+o.n > len(b) {
+			return 0, ErrTruncated
+		}
+		return i + o.n, nil
+	case opBool:
+		if i < len(b) && b[i] > 1 {
+			return 0, ErrMalformed
+		}
+		if i >= len(b) {
+			return 0, ErrTruncated
+		}
+		return i + 1, nil
+	case opInt:
+		least, most = math.MinInt32, math.MaxInt32
+	case opEnum:
+		most = int64(o.n) - 1
+	case opNull, opLong, opBytes, opString, opRecord, opArray, opMap, opUnion: // not here
+	}
+	v, i, err := varint(b, i)
+	if err == nil && (v < least || v > most) {
+		err = ErrMalformed
+	}
+	return i, err
+}
+
+// blocks passes over the blocks of an array or a map.
 func (o *op) blocks(b []byte, i, depth int) (int, error) {
 	empty := 0
 	for {
-		count, next, err := varint(b, i)
+		count, end, next, err := blockHead(b, i)
 		if err != nil {
 			return 0, err
 		}
-		i = next
-		if count == 0 {
+		if i = next; count == 0 {
 			return i, nil
-		}
-		end := -1
-		if count < 0 {
-			var size int64
-			if size, i, err = varint(b, i); err != nil {
-				return 0, err
-			}
-			if size < 0 || size > int64(len(b)-i) || count == math.MinInt64 {
-				return 0, ErrMalformed
-			}
-			count, end = -count, i+int(size)
 		}
 		for ; count > 0; count-- {
 			from := i
 			if o.code == opMap {
-				key := 0
+				var key int
 				if key, i, err = span(b, i); err != nil {
 					return 0, err
 				}
@@ -288,6 +283,30 @@ func (o *op) blocks(b []byte, i, depth int) (int, error) {
 			return 0, ErrMalformed
 		}
 	}
+}
+
+// blockHead reads the count of a block's items at b[i:], and where the block ends, -1 if that is not said (Avro
+// specification, "Arrays": a negative count is followed by the block's size in bytes).
+func blockHead(b []byte, i int) (count, end, next int, err error) {
+	n, i, err := varint(b, i)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	end = -1
+	if n < 0 {
+		var size int64
+		if size, i, err = varint(b, i); err != nil {
+			return 0, 0, 0, err
+		}
+		if size < 0 || size > int64(len(b)-i) || n == math.MinInt64 {
+			return 0, 0, 0, ErrMalformed
+		}
+		n, end = -n, i+int(size)
+	}
+	if n > math.MaxInt32 {
+		return 0, 0, 0, ErrMalformed
+	}
+	return int(n), end, i, nil
 }
 
 // span reads a length at b[i:] and returns where its bytes begin and end.
@@ -314,18 +333,20 @@ func span(b []byte, i int) (from, to int, err error) {
 // varint reads a zig-zag number of at most 64 bits at b[i:].
 func varint(b []byte, i int) (v int64, next int, err error) {
 	var u uint64
-	for shift := uint(0); ; shift += 7 {
-		if i >= len(b) {
-			return 0, 0, ErrTruncated
-		}
+	for shift := uint(0); i < len(b); shift += 7 {
 		c := b[i]
 		i++
-		if shift == 63 && c > 1 {
-			return 0, 0, ErrMalformed
-		}
-		u |= uint64(c&0x7f) << shift
 		if c < 0x80 {
+			if shift == 63 && c > 1 {
+				return 0, 0, ErrMalformed
+			}
+			u |= uint64(c) << (shift & 63)
 			return int64(u>>1) ^ -int64(u&1), i, nil
 		}
+		if shift == 63 {
+			return 0, 0, ErrMalformed
+		}
+		u |= uint64(c&0x7f) << (shift & 63)
 	}
+	return 0, 0, ErrTruncated
 }

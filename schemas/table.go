@@ -1,9 +1,23 @@
 package schemas
 
-// types is the table of records: every full name that an embedded schema may have, and the Go type that it decodes to.
-// It is the one place beside the .avsc file and the struct that a new record touches.
-func types() []func() Record {
-	return []func() Record{
+// table holds one line for every record type: every full name that an embedded schema may have, and the Go type that it
+// decodes to. It is the one place beside the .avsc file and the struct that a new record touches.
+type table []func() Record
+
+// types returns the table of all records.
+func types() table {
+	var all table
+	for _, t := range []table{
+		customerInputs(), customerEvents(), customerOutputs(), billingRecords(), mailRecords(), notificationRecords(),
+		nestedRecords(),
+	} {
+		all = append(all, t...)
+	}
+	return all
+}
+
+func customerInputs() table {
+	return table{
 		of[RegisterCustomer],
 		of[RequestAddressChange],
 		of[ConfirmAddressChange],
@@ -16,6 +30,11 @@ func types() []func() Record {
 		of[RemindConfirmation],
 		of[ForgetUnknownCustomer],
 		of[AddressChanged],
+	}
+}
+
+func customerEvents() table {
+	return table{
 		of[CustomerRegistered],
 		of[AddressChangeRequested],
 		of[ConfirmationReminded],
@@ -30,6 +49,11 @@ func types() []func() Record {
 		of[EmailChanged],
 		of[CustomerClosed],
 		of[CustomerErased],
+	}
+}
+
+func customerOutputs() table {
+	return table{
 		of[PublicCustomerRegistered],
 		of[PublicCustomerMoved],
 		of[PublicAddressCorrected],
@@ -39,6 +63,11 @@ func types() []func() Record {
 		of[CustomerState],
 		of[CustomerRow],
 		of[CustomerReply],
+	}
+}
+
+func billingRecords() table {
+	return table{
 		of[IssueInvoice],
 		of[PayInvoice],
 		of[BillingForgetUnknownCustomer],
@@ -52,6 +81,11 @@ func types() []func() Record {
 		of[BillingCustomerForgotten],
 		of[BillingState],
 		of[BillingRow],
+	}
+}
+
+func mailRecords() table {
+	return table{
 		of[SendMail],
 		of[RecordDelivery],
 		of[ForgetMail],
@@ -65,6 +99,11 @@ func types() []func() Record {
 		of[MailForgotten],
 		of[MailState],
 		of[MailRow],
+	}
+}
+
+func notificationRecords() table {
+	return table{
 		of[ContactUpdated],
 		of[NotificationSent],
 		of[NotificationDelivered],
@@ -72,6 +111,11 @@ func types() []func() Record {
 		of[NotificationCustomerForgotten],
 		of[NotificationState],
 		of[NotificationRow],
+	}
+}
+
+func nestedRecords() table {
+	return table{
 		of[PersonalData],
 	}
 }

@@ -1,0 +1,189 @@
+package schemas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr"
+)
+
+// RegistryConfig says where the registry is.
+type RegistryConfig struct {
+	URLs    []string       // the registry's addresses
+	Options []sr.ClientOpt // TLS and authentication
+	Timeout time.Duration  // for one question; 0: 5 s
+	// CacheFile keeps what the registry said, so that a process starts and runs without it; empty: nothing is kept.
+	CacheFile string
+}
+
+// Registry asks a schema registry that speaks the Confluent REST interface. It looks up; only Register registers. It is
+// safe for concurrent use.
+type Registry struct {
+	client  *sr.Client
+	timeout time.Duration
+	cache   *idCache
+	mu      sync.Mutex
+	written map[string]int // subject → id of what this release writes there, as the registry said in this process
+}
+
+// NewRegistry returns a client. It does not connect. An unreadable cache file is an error, a missing one is not.
+func NewRegistry(cfg RegistryConfig) (*Registry, error) {
+	if len(cfg.URLs) == 0 {
+		return nil, errors.New("schema registry: no address")
+	}
+	client, err := sr.NewClient(append([]sr.ClientOpt{sr.URLs(cfg.URLs...)}, cfg.Options...)...)
+	if err != nil {
+		return nil, fmt.Errorf("schema registry: %w", err)
+	}
+	cache, err := openIDCache(cfg.CacheFile, cfg.URLs)
+	if err != nil {
+		return nil, fmt.Errorf("schema registry: %w", err)
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	return &Registry{client: client, timeout: cfg.Timeout, cache: cache, written: map[string]int{}}, nil
+}
+
+// Written returns the revision that this release writes under a subject.
+func Written(subject string) (Revision, bool) {
+	s, err := compiled()
+	if err != nil {
+		return Revision{}, false
+	}
+	for _, k := range s.byName {
+		if r := k.revisions[k.written()]; r.Subject() == subject && !r.Private() {
+			return r, true
+		}
+	}
+	return Revision{}, false
+}
+
+// ID implements IDs. The registry is asked once; what it said in an earlier process counts only while it does not answer.
+func (r *Registry) ID(subject string) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if id, ok := r.written[subject]; ok {
+		return id, nil
+	}
+	rev, ok := Written(subject)
+	if !ok {
+		return 0, fmt.Errorf("%s: %w", subject, ErrUnknownID)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
+	defer cancel()
+	id, err := r.Lookup(ctx, rev)
+	if errors.Is(err, ErrRegistryDown) {
+		if id, ok := r.cache.id(rev); ok {
+			return id, nil
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	r.written[subject] = id
+	return id, r.cache.put(id, subject, rev.Schema)
+}
+
+// ByID implements IDs. What the registry once said is not asked again, in this process or the next.
+func (r *Registry) ByID(id int) (subject, schema string, err error) {
+	if subject, schema, ok := r.cache.schema(id); ok {
+		return subject, schema, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
+	defer cancel()
+	found, err := r.client.SchemaByID(ctx, id)
+	if err != nil {
+		return "", "", answer(err)
+	}
+	if found.Type != sr.TypeAvro || len(found.References) > 0 {
+		return "", "", fmt.Errorf("schema %d is not a single Avro schema: %w", id, ErrIncompatible)
+	}
+	subjects, err := r.client.SubjectsByID(ctx, id)
+	if err == nil && len(subjects) > 0 { // not every registry tells; nothing depends on it
+		subject = slices.Min(subjects)
+	}
+	return subject, found.Schema, r.cache.put(id, subject, found.Schema)
+}
+
+// Lookup asks the registry for the id of one revision. ErrUnknownID, ErrRegistryDown.
+func (r *Registry) Lookup(ctx context.Context, rev Revision) (int, error) {
+	found, err := r.client.LookupSchema(ctx, rev.Subject(), sr.Schema{Schema: rev.Schema})
+	if err != nil {
+		return 0, fmt.Errorf("%s revision %d: %w", rev.Subject(), rev.Number, answer(err))
+	}
+	return found.ID, nil
+}
+
+// Registered is what Register did with one revision.
+type Registered struct {
+	Revision Revision
+	ID       int
+	New      bool // false: it was there already
+}
+
+// Register puts every embedded revision of the topics that are not private into the registry, oldest first, each subject
+// with the mode of ModeOf. It does nothing where nothing is missing. ErrRegistryDown, or ErrIncompatible when the registry
+// holds something else that a revision cannot follow; what was done until then is returned too.
+func (r *Registry) Register(ctx context.Context) ([]Registered, error) {
+	var done []Registered
+	for _, rev := range Revisions("") {
+		if rev.Private() {
+			continue
+		}
+		id, err := r.Lookup(ctx, rev)
+		if err == nil {
+			done = append(done, Registered{Revision: rev, ID: id})
+			continue
+		}
+		if !errors.Is(err, ErrUnknownID) {
+			return done, err
+		}
+		if id, err = r.register(ctx, rev); err != nil {
+			return done, fmt.Errorf("register %s revision %d: %w", rev.Subject(), rev.Number, err)
+		}
+		done = append(done, Registered{Revision: rev, ID: id, New: true})
+	}
+	return done, nil
+}
+
+func (r *Registry) register(ctx context.Context, rev Revision) (int, error) {
+	if rev.Number == 1 {
+		level := sr.SetCompatibility{}
+		if err := level.Level.UnmarshalText([]byte(ModeOf(rev.Record))); err != nil {
+			return 0, err
+		}
+		for _, res := range r.client.SetCompatibility(ctx, level, rev.Subject()) {
+			if res.Err != nil {
+				return 0, answer(res.Err)
+			}
+		}
+	}
+	id, err := r.client.RegisterSchema(ctx, rev.Subject(), sr.Schema{Schema: rev.Schema}, -1, -1)
+	if err != nil {
+		return 0, answer(err)
+	}
+	return id, nil
+}
+
+// answer sorts what went wrong: the registry said no, or it did not answer.
+func answer(err error) error {
+	var re *sr.ResponseError
+	if !errors.As(err, &re) {
+		return fmt.Errorf("%w: %w", ErrRegistryDown, err)
+	}
+	said := strings.TrimSpace(re.Message)
+	switch re.StatusCode {
+	case http.StatusNotFound:
+		return ErrUnknownID
+	case http.StatusConflict:
+		return fmt.Errorf("%w: %s", ErrIncompatible, said)
+	}
+	return fmt.Errorf("%w: it says %d %s", ErrRegistryDown, re.StatusCode, said)
+}
