@@ -1,7 +1,12 @@
 package eos
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
@@ -9,20 +14,311 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+const (
+	// What one answer of a broker may hold. A partition buffers at most four parts of changelogPartitionBytes: one being handled, one waiting, one
+	// that found no room, and one in the client.
+	changelogFetchBytes     = 8 << 20
+	changelogPartitionBytes = 512 << 10
+
+	// slowAfter is how long the reader waits for room before it stops fetching a partition and serves the others.
+	slowAfter = 25 * time.Millisecond
+)
+
+// markerKey marks the message that stands for a transaction marker. No key of a table begins with a zero byte.
+const markerKey = "\x00utopia\x00marker"
+
+var errReaderClosed = errors.New("eos: the changelog reader is closed")
+
 // changelogOptions tune the reader of a table's log.
 type changelogOptions struct {
 	client []kgo.Opt // seeds, TLS, SASL, dialer
 	logger *slog.Logger
 }
 
-// changelogConsumer returns the consumer that Goka recovers tables and feeds views with: one franz-go client for all
-// partitions, committed records only, transaction markers passed on as marked messages.
+// changelogConsumer returns the builder of the consumer that Goka recovers tables and feeds views with.
 func changelogConsumer(o changelogOptions) goka.SaramaConsumerBuilder {
-	return func([]string, string) (sarama.Consumer, error) { return nil, errSkeleton }
+	return func([]string, string) (sarama.Consumer, error) { return newChangelog(o) }
 }
 
-// skipMarkers is the update callback of every table: it ignores the marked messages that changelogConsumer passes on so that
-// offsets advance over transaction markers.
-func skipMarkers(ctx goka.UpdateContext, s storage.Storage, key string, value []byte) error {
-	return errSkeleton
+// skipMarkers is the update callback of every table. It ignores the messages that stand for transaction markers: those only move the offset.
+func skipMarkers(_ goka.UpdateContext, s storage.Storage, key string, value []byte) error {
+	switch {
+	case key == markerKey:
+		return nil
+	case value == nil:
+		return s.Delete(key)
+	default:
+		return s.Set(key, value)
+	}
+}
+
+// changelog reads partitions of compacted topics: committed records only, in order, each partition from the offset it is asked for.
+//
+// Goka's recovery waits for the message at high-water mark - 1. In a topic written by transactions that is a commit marker, which carries no record
+// and which clients drop. So markers are kept, and passed on as messages with the key markerKey.
+//
+// One client reads all partitions, and one goroutine owns its assignment, so that nothing polled before a partition was removed can reach who reads
+// it next. A partition whose reader is slow is paused; the others go on.
+type changelog struct {
+	client *kgo.Client
+	logger *slog.Logger
+	stop   context.CancelFunc
+	ctx    context.Context // ended by stop
+	ended  chan struct{}
+
+	mu       sync.Mutex
+	readers  map[topicPartition]*partitionReader
+	requests []func()
+	wake     context.CancelFunc // ends the poll that is under way
+	marks    map[topicPartition]int64
+	closed   bool
+
+	active map[topicPartition]*partitionReader // the loop's
+}
+
+var _ sarama.Consumer = (*changelog)(nil)
+
+func newChangelog(o changelogOptions) (*changelog, error) {
+	opts := append(o.client[:len(o.client):len(o.client)],
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // a position that the log no longer has is an error, not a silent jump
+		kgo.FetchMaxBytes(changelogFetchBytes),
+		kgo.FetchMaxPartitionBytes(changelogPartitionBytes),
+		kgo.FetchMaxWait(time.Second),
+		kgo.MaxConcurrentFetches(2),
+	)
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("make the changelog client: %w", err)
+	}
+	c := &changelog{
+		client:  client,
+		logger:  o.logger,
+		ended:   make(chan struct{}),
+		readers: make(map[topicPartition]*partitionReader),
+		marks:   make(map[topicPartition]int64),
+		active:  make(map[topicPartition]*partitionReader),
+		wake:    func() {},
+	}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	go c.run()
+	return c, nil
+}
+
+// ConsumePartition starts to read a partition at offset, which must be an exact one. A partition has one reader at a time.
+func (c *changelog) ConsumePartition(topic string, partition int32, offset int64) (sarama.PartitionConsumer, error) {
+	if offset < 0 {
+		return nil, fmt.Errorf("read %s/%d: offset %d is not exact", topic, partition, offset)
+	}
+	tp := topicPartition{topic, partition}
+	r := newPartitionReader(c, tp)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errReaderClosed
+	}
+	if c.readers[tp] != nil {
+		return nil, fmt.Errorf("%s/%d is being read already", topic, partition)
+	}
+	c.readers[tp] = r
+	c.ask(func() {
+		c.active[tp] = r
+		c.client.ResumeFetchPartitions(tp.asMap())
+		c.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(offset)}})
+	})
+	go r.run()
+	return r, nil
+}
+
+// release ends the reading of a partition.
+func (c *changelog) release(r *partitionReader) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.readers[r.tp] == r {
+		delete(c.readers, r.tp)
+	}
+	c.ask(func() { c.remove(r) })
+}
+
+// remove takes a partition out of the client, in the loop.
+func (c *changelog) remove(r *partitionReader) {
+	if c.active[r.tp] == r {
+		delete(c.active, r.tp)
+		c.client.RemoveConsumePartitions(r.tp.asMap())
+	}
+}
+
+// ask lets the loop do something before its next poll. The caller holds mu.
+func (c *changelog) ask(request func()) {
+	c.requests = append(c.requests, request)
+	c.wake()
+}
+
+// run is the loop that owns the client's assignment.
+func (c *changelog) run() {
+	defer close(c.ended)
+	var poll context.Context
+	for c.ctx.Err() == nil {
+		c.mu.Lock()
+		requests := c.requests
+		c.requests = nil
+		if poll == nil || poll.Err() != nil {
+			poll, c.wake = context.WithCancel(c.ctx)
+		}
+		c.mu.Unlock()
+		for _, request := range requests {
+			request()
+		}
+		c.dispatch(c.client.PollFetches(poll))
+	}
+	c.mu.Lock()
+	c.wake()
+	c.mu.Unlock()
+}
+
+func (c *changelog) dispatch(fetches kgo.Fetches) {
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		tp := topicPartition{p.Topic, p.Partition}
+		r := c.active[tp]
+		if r == nil {
+			return // the error of a poll that was woken, or the end of the client
+		}
+		c.mu.Lock()
+		c.marks[tp] = p.HighWatermark
+		c.mu.Unlock()
+		if len(p.Records) > 0 {
+			c.deliver(r, delivery{records: p.Records})
+		}
+		if p.Err != nil {
+			c.remove(r)
+			c.deliver(r, delivery{err: fmt.Errorf("read %s/%d: %w", tp.topic, tp.partition, p.Err)})
+		}
+	})
+}
+
+// deliver hands records to their reader. One that has no room for slowAfter is paused, and gets them when it asks for more.
+func (c *changelog) deliver(r *partitionReader, d delivery) {
+	if len(r.held) == 0 {
+		select {
+		case r.queue <- d:
+			return
+		case <-r.done:
+			return
+		default:
+		}
+		t := time.NewTimer(slowAfter)
+		defer t.Stop()
+		select {
+		case r.queue <- d:
+			return
+		case <-r.done:
+			return
+		case <-c.ctx.Done():
+			return
+		case <-t.C:
+		}
+		c.client.PauseFetchPartitions(r.tp.asMap())
+	}
+	r.held = append(r.held, d)
+	c.await(r)
+}
+
+// await lets the reader ask for what is held back. One that has run dry already would not: it gets it at once.
+func (c *changelog) await(r *partitionReader) {
+	r.slow.Store(true)
+	if len(r.queue) == 0 && r.slow.CompareAndSwap(true, false) {
+		c.refill(r)
+	}
+}
+
+// refill gives a reader that has run dry what was held back, in the loop. It asks again when it runs dry again.
+func (c *changelog) refill(r *partitionReader) {
+	if c.active[r.tp] != r && len(r.held) == 0 {
+		return
+	}
+	for len(r.held) > 0 {
+		select {
+		case r.queue <- r.held[0]:
+			r.held = r.held[1:]
+			continue
+		default:
+		}
+		c.await(r)
+		return
+	}
+	r.held = nil
+	c.client.ResumeFetchPartitions(r.tp.asMap())
+}
+
+// HighWaterMarks returns what the last fetch of each partition said.
+func (c *changelog) HighWaterMarks() map[string]map[int32]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	marks := make(map[string]map[int32]int64)
+	for tp, mark := range c.marks {
+		if marks[tp.topic] == nil {
+			marks[tp.topic] = make(map[int32]int64)
+		}
+		marks[tp.topic][tp.partition] = mark
+	}
+	return marks
+}
+
+func (c *changelog) highWaterMark(tp topicPartition) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.marks[tp]
+}
+
+// Close ends all reading and the client.
+func (c *changelog) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	readers := make([]*partitionReader, 0, len(c.readers))
+	for _, r := range c.readers {
+		readers = append(readers, r)
+	}
+	c.mu.Unlock()
+	for _, r := range readers {
+		r.AsyncClose()
+	}
+	c.stop()
+	<-c.ended
+	c.client.Close()
+	return nil
+}
+
+// Topics is not needed by Goka.
+func (*changelog) Topics() ([]string, error) { return nil, errors.ErrUnsupported }
+
+// Partitions is not needed by Goka, which asks the topic manager.
+func (*changelog) Partitions(string) ([]int32, error) { return nil, errors.ErrUnsupported }
+
+// Pause stops the fetching of partitions.
+func (c *changelog) Pause(partitions map[string][]int32) { c.client.PauseFetchPartitions(partitions) }
+
+// Resume undoes Pause.
+func (c *changelog) Resume(partitions map[string][]int32) {
+	c.client.ResumeFetchPartitions(partitions)
+}
+
+// PauseAll stops the fetching of all partitions.
+func (c *changelog) PauseAll() { c.client.PauseFetchPartitions(c.all()) }
+
+// ResumeAll undoes Pause and PauseAll.
+func (c *changelog) ResumeAll() { c.client.ResumeFetchPartitions(c.all()) }
+
+func (c *changelog) all() map[string][]int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make(map[string][]int32)
+	for tp := range c.readers {
+		all[tp.topic] = append(all[tp.topic], tp.partition)
+	}
+	return all
 }

@@ -2,58 +2,240 @@ package eos
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"utopia/topics"
 )
 
-// ViewConfig says which topic a view copies, and where to.
-type ViewConfig struct {
-	Client []kgo.Opt // seeds, TLS, SASL, dialer
-	Topic  string
-	Dir    string // empty: in memory, read from the log at every start
-	FS     vfs.FS // nil: the disk
-	// Index gives the look-up entries of a row; IndexVersion must change when it does, so that rows on disk are indexed again.
-	Index        func(key string, value []byte) []string
-	IndexVersion string
-	CacheBytes   int
-	Logger       *slog.Logger
-}
-
-// View is a materialised copy of a compacted topic: committed rows only.
-type View struct{}
-
-// NewView checks cfg; nothing is opened before Run.
-func NewView(cfg ViewConfig) (*View, error) { return nil, errSkeleton }
-
-// Run copies the topic until ctx ends.
-func (v *View) Run(ctx context.Context) error { return errSkeleton }
-
-// Ready says whether the view has recovered.
-func (v *View) Ready() bool { return false }
-
-// Progress says how far recovery is, as of the last report of each partition.
-func (v *View) Progress() Progress { return Progress{} }
-
-// Get returns the row of key, nil if there is none; before the view has recovered a *NotReadyError.
-func (v *View) Get(key string) ([]byte, error) { return nil, errSkeleton }
-
-// Wait returns the row of key as soon as enough says that it will do (row is nil while there is none), or ctx's error.
-func (v *View) Wait(ctx context.Context, key string, enough func(row []byte) bool) ([]byte, error) {
-	return nil, errSkeleton
-}
-
-// Lookup returns the keys whose rows have entry in their index, sorted.
-func (v *View) Lookup(entry string) ([]string, error) { return nil, errSkeleton }
-
-// Iterate calls each for every row, in key order per partition, until it returns an error.
-func (v *View) Iterate(each func(key string, row []byte) error) error { return errSkeleton }
+// ErrViewStopped is returned by a view's methods after Run has returned.
+var ErrViewStopped = errors.New("eos: the view has stopped")
 
 // Progress is how much of a table's log has been read.
 type Progress struct {
-	Records int64 // read so far, of
-	Of      int64 // this many
+	Records int64 // read so far (offsets, transaction markers included), of
+	Of      int64 // this many; 0 while it is not known
 	Since   time.Time
+}
+
+// NotReadyError says how far a view that cannot answer yet has come. It wraps ErrNotReady.
+type NotReadyError struct{ Progress }
+
+// Error implements error.
+func (e *NotReadyError) Error() string {
+	if e.Of == 0 {
+		return ErrNotReady.Error()
+	}
+	return fmt.Sprintf("%s: %d of %d records read", ErrNotReady.Error(), e.Records, e.Of)
+}
+
+// Unwrap returns ErrNotReady.
+func (*NotReadyError) Unwrap() error { return ErrNotReady }
+
+// ViewConfig says which topic a view copies, and where to. Client and Topic are required.
+type ViewConfig struct {
+	Client []kgo.Opt // seeds, TLS, SASL, dialer
+	Topic  string
+
+	// Dir is where the view makes a directory named after its topic; empty means in memory, read from the log at every start. FS nil is the disk.
+	Dir string
+	FS  vfs.FS
+
+	// Index gives the look-up entries of a row, nil for none. It must depend on its arguments only. IndexVersion names what it computes: rows on
+	// disk are indexed again when it changes.
+	Index        func(key string, value []byte) []string
+	IndexVersion string
+
+	CacheBytes int // of the rows' cache; 0 means 32 MiB
+	Logger     *slog.Logger
+}
+
+// View is a materialised copy of a compacted topic. It holds committed rows only, and answers nothing before it has read everything that was
+// committed when it started. Afterwards it answers also while the cluster cannot be reached: with the rows as they were.
+//
+// All methods are safe for concurrent use.
+type View struct {
+	cfg     ViewConfig
+	waiters waiters
+
+	mu         sync.Mutex
+	readers    sync.WaitGroup // of the stores; added to under mu
+	started    bool
+	stopped    bool
+	since      time.Time
+	partitions []*viewPartition
+	ready      bool
+}
+
+// viewPartition is what a view knows about one partition.
+type viewPartition struct {
+	store     *store
+	recovered bool
+	from      int64        // offset that reading began at
+	end       int64        // offset that recovery reads up to
+	applied   atomic.Int64 // offset of the last message read
+}
+
+// NewView checks cfg. Nothing is opened before Run.
+func NewView(cfg ViewConfig) (*View, error) {
+	if cfg.Topic == "" {
+		return nil, errors.New("eos: ViewConfig.Topic is missing")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	v := &View{cfg: cfg}
+	v.waiters.byKey = make(map[string][]chan struct{})
+	return v, nil
+}
+
+// Ready says whether the view has recovered.
+func (v *View) Ready() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.ready
+}
+
+// Progress says how far recovery is.
+func (v *View) Progress() Progress {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.progress()
+}
+
+func (v *View) progress() Progress {
+	p := Progress{Since: v.since}
+	for _, vp := range v.partitions {
+		if vp.end > vp.from {
+			p.Of += vp.end - vp.from
+			p.Records += max(0, min(vp.end, vp.applied.Load()+1)-vp.from)
+		}
+	}
+	return p
+}
+
+// use returns the stores, which stay open until release is called.
+func (v *View) use() (stores []*store, release func(), err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case v.stopped:
+		return nil, nil, ErrViewStopped
+	case !v.ready:
+		return nil, nil, &NotReadyError{v.progress()}
+	}
+	v.readers.Add(1)
+	stores = make([]*store, len(v.partitions))
+	for i := range v.partitions {
+		stores[i] = v.partitions[i].store
+	}
+	return stores, v.readers.Done, nil
+}
+
+// Get returns the row of key, nil if there is none. The caller must not change it. Before the view has recovered the error is a *NotReadyError.
+func (v *View) Get(key string) ([]byte, error) {
+	s, release, err := v.useOne(key)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return s.committed(key)
+}
+
+func (v *View) useOne(key string) (*store, func(), error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case v.stopped:
+		return nil, nil, ErrViewStopped
+	case !v.ready:
+		return nil, nil, &NotReadyError{v.progress()}
+	}
+	v.readers.Add(1)
+	return v.partitions[topics.Partition(key, int32(len(v.partitions)))].store, v.readers.Done, nil
+}
+
+// Wait returns the row of key as soon as enough says that it will do; row is nil while there is none. It waits for the view to recover, too. The
+// error is ctx's when that ends first.
+func (v *View) Wait(ctx context.Context, key string, enough func(row []byte) bool) ([]byte, error) {
+	changed, done := v.waiters.watch(key)
+	defer done()
+	for {
+		row, err := v.Get(key)
+		if err == nil && enough(row) {
+			return row, nil
+		}
+		if err != nil && !errors.Is(err, ErrNotReady) {
+			return nil, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for %s: %w", key, ctx.Err())
+		}
+	}
+}
+
+// Lookup returns the keys whose rows have entry in their index, sorted.
+func (v *View) Lookup(entry string) ([]string, error) {
+	if v.cfg.Index == nil {
+		return nil, fmt.Errorf("the view of %s has no index", v.cfg.Topic)
+	}
+	stores, release, err := v.use()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	var keys []string
+	for _, s := range stores {
+		found, err := s.lookup(entry)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, found...)
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+// Iterate calls each for every row, in key order within each partition, until it returns an error, which Iterate returns. Each partition is seen as
+// it was when its first row was reached. row is each's only until it returns.
+func (v *View) Iterate(each func(key string, row []byte) error) error {
+	stores, release, err := v.use()
+	if err != nil {
+		return err
+	}
+	defer release()
+	for _, s := range stores {
+		if err := iterateStore(s, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func iterateStore(s *store, each func(key string, row []byte) error) error {
+	it, err := s.Iterator()
+	if err != nil {
+		return err
+	}
+	defer it.Release()
+	for it.Next() {
+		row, err := it.Value()
+		if err != nil {
+			return err
+		}
+		if err := each(string(it.Key()), row); err != nil {
+			return err
+		}
+	}
+	return it.Err()
 }

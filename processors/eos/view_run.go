@@ -1,0 +1,318 @@
+package eos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/lovoo/goka"
+	gokacodec "github.com/lovoo/goka/codec"
+	"github.com/lovoo/goka/storage"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"utopia/topics"
+)
+
+const (
+	viewBackoffMin = 100 * time.Millisecond
+	viewBackoffMax = 5 * time.Second
+)
+
+// errReopen ends a run whose local state must be opened again, and is then rebuilt: it is damaged, or the topic was made anew.
+var errReopen = errors.New("the view's state must be opened again")
+
+// Run copies the topic until ctx ends, then closes the view and returns nil. It may be called once. A cluster that cannot be reached, or a topic that
+// is not there, is waited for. The error wraps ErrStateLocked if another process uses the directory.
+func (v *View) Run(ctx context.Context) error {
+	v.mu.Lock()
+	if v.started {
+		v.mu.Unlock()
+		return errors.New("eos: View.Run was called before")
+	}
+	v.started = true
+	v.mu.Unlock()
+	defer func() {
+		v.mu.Lock()
+		v.stopped = true
+		v.mu.Unlock()
+		v.waiters.wakeAll()
+	}()
+	fs, dir := v.cfg.FS, v.cfg.Dir
+	switch {
+	case dir == "":
+		fs, dir = vfs.NewMem(), v.cfg.Topic
+	case fs == nil:
+		fs = vfs.Default
+		fallthrough
+	default:
+		dir = fs.PathJoin(dir, v.cfg.Topic)
+	}
+	for {
+		if err := v.runOn(ctx, fs, dir); !errors.Is(err, errReopen) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// runOn feeds the view from its topic until ctx ends or its state must be opened again.
+func (v *View) runOn(ctx context.Context, fs vfs.FS, dir string) (err error) {
+	d, err := openStateDir(fs, dir)
+	if err != nil {
+		return fmt.Errorf("view of %s: %w", v.cfg.Topic, err)
+	}
+	defer func() {
+		v.closeStores()
+		if cerr := d.closeAll(); cerr != nil && !errors.Is(err, errReopen) {
+			err = errors.Join(err, cerr)
+		}
+	}()
+	client, err := kgo.NewClient(v.cfg.Client...)
+	if err != nil {
+		return fmt.Errorf("view of %s: %w", v.cfg.Topic, err)
+	}
+	defer client.Close()
+	logs := newTableLogs(client, v.cfg.Logger)
+
+	for wait := viewBackoffMin; ; wait = min(2*wait, viewBackoffMax) {
+		began := time.Now()
+		err := v.feed(ctx, d, logs)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case d.failed(v.cfg.Topic), errors.Is(err, errLogDiffers):
+			return errReopen
+		case errors.Is(err, ErrStateCorrupt):
+			return err
+		case time.Since(began) > time.Minute:
+			wait = viewBackoffMin
+		}
+		v.cfg.Logger.Warn("the view lost its topic; reading on from where it was", slog.String("topic", v.cfg.Topic),
+			slog.Duration("after", wait), slog.String("error", oneLine(err)))
+		if pause(ctx, wait) != nil {
+			return nil
+		}
+	}
+}
+
+// oneLine is err for a log line: Goka's lists of errors have many.
+func oneLine(err error) string {
+	if err == nil {
+		return "none"
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// feed runs one Goka view.
+func (v *View) feed(ctx context.Context, d *stateDir, logs *tableLogs) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	log, err := logs.describe(ctx, v.cfg.Topic)
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", v.cfg.Topic, err)
+	}
+	if err := d.sameLog(v.cfg.Topic, log); err != nil {
+		return err
+	}
+	consumer, err := newChangelog(changelogOptions{client: v.cfg.Client, logger: v.cfg.Logger})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = consumer.Close() }()
+	v.begin(len(log.partitions))
+
+	build := d.builder(ctx, logs, storeOptions{
+		index:        v.cfg.Index,
+		indexVersion: v.cfg.IndexVersion,
+		cacheBytes:   v.cfg.CacheBytes,
+		changed:      v.waiters.wake,
+		wiping:       v.unready,
+		logger:       v.cfg.Logger,
+	})
+	gv, err := goka.NewView(nil, goka.Table(v.cfg.Topic), new(gokacodec.Bytes),
+		goka.WithViewHasher(topics.Hasher),
+		goka.WithViewLogger(gokaLogger{v.cfg.Logger}),
+		goka.WithViewCallback(skipMarkers),
+		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) { return consumer, nil }),
+		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) {
+			return &viewTopic{v: v, ctx: ctx, logs: logs, partitions: log.partitions}, nil
+		}),
+		goka.WithViewStorageBuilder(func(topic string, partition int32) (storage.Storage, error) {
+			st, err := build(topic, partition)
+			if err != nil {
+				return nil, err
+			}
+			return v.opened(partition, st)
+		}),
+	)
+	if err != nil {
+		return err
+	}
+	return gv.Run(ctx)
+}
+
+// begin prepares for reading n partitions. A view that has recovered before goes on answering.
+func (v *View) begin(n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.partitions) != n {
+		v.partitions = make([]*viewPartition, n)
+		for i := range v.partitions {
+			v.partitions[i] = new(viewPartition)
+		}
+		v.ready = false
+	}
+	if !v.ready {
+		v.since = time.Now()
+	}
+}
+
+func (v *View) opened(partition int32, st storage.Storage) (storage.Storage, error) {
+	a, ok := st.(*assignment)
+	if !ok {
+		return nil, fmt.Errorf("eos: view storage is a %T", st)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	p := v.partitions[partition]
+	p.store = a.store
+	return &viewStorage{Storage: st, v: v, p: p}, nil
+}
+
+// unready is called before the rows of a partition are wiped: until they have been read again, nothing is answered.
+func (v *View) unready(partition int32) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if int(partition) < len(v.partitions) {
+		v.partitions[partition].recovered = false
+	}
+	v.ready = false
+}
+
+// recovered notes that a partition has been read up to its end.
+func (v *View) recovered(p *viewPartition) {
+	v.mu.Lock()
+	p.recovered = true
+	was := v.ready
+	v.ready = len(v.partitions) > 0
+	for _, p := range v.partitions {
+		v.ready = v.ready && p.recovered
+	}
+	ready, progress := v.ready, v.progress()
+	v.mu.Unlock()
+	if ready && !was {
+		v.cfg.Logger.Info("the view is ready", slog.String("topic", v.cfg.Topic), slog.Int64("records", progress.Records),
+			slog.Duration("elapsed", time.Since(progress.Since)))
+		v.waiters.wakeAll()
+	}
+}
+
+// closeStores makes the view unready and waits until nobody reads any more.
+func (v *View) closeStores() {
+	v.mu.Lock()
+	v.ready = false
+	v.partitions = nil
+	v.mu.Unlock()
+	v.readers.Wait()
+}
+
+// viewStorage is a partition's storage that tells the view how far it is.
+type viewStorage struct {
+	storage.Storage
+	v *View
+	p *viewPartition
+}
+
+// GetOffset is asked at the start of each load.
+func (s *viewStorage) GetOffset(def int64) (int64, error) {
+	offset, err := s.Storage.GetOffset(def)
+	if err != nil {
+		return 0, err
+	}
+	s.v.mu.Lock()
+	defer s.v.mu.Unlock()
+	if s.p.recovered {
+		return offset, nil // progress is about the recovery
+	}
+	if s.p.from = 0; offset != def {
+		s.p.from = offset + 1
+	}
+	s.p.applied.Store(s.p.from - 1)
+	return offset, nil
+}
+
+// SetOffset follows every message.
+func (s *viewStorage) SetOffset(offset int64) error {
+	s.p.applied.Store(offset)
+	return s.Storage.SetOffset(offset)
+}
+
+// MarkRecovered ends the recovery of the partition.
+func (s *viewStorage) MarkRecovered() error {
+	if err := s.Storage.MarkRecovered(); err != nil {
+		return err
+	}
+	s.v.recovered(s.p)
+	return nil
+}
+
+// viewTopic is what Goka asks about the topic.
+type viewTopic struct {
+	v          *View
+	ctx        context.Context // of the feed; goka.TopicManager has none to pass
+	logs       *tableLogs
+	partitions []int32
+}
+
+var _ goka.TopicManager = (*viewTopic)(nil)
+
+// Partitions returns the topic's partitions.
+func (t *viewTopic) Partitions(string) ([]int32, error) { return t.partitions, nil }
+
+// GetOffset answers where the log begins, and where recovery must read to. A partition that has recovered need not wait for open transactions.
+func (t *viewTopic) GetOffset(topic string, partition int32, at int64) (int64, error) {
+	t.v.mu.Lock()
+	p := t.v.partitions[partition]
+	recovered := p.recovered
+	t.v.mu.Unlock()
+	ask := t.logs.end
+	switch {
+	case at == sarama.OffsetOldest:
+		ask = t.logs.start
+	case recovered:
+		ask = t.logs.highWaterMark
+	}
+	offset, err := ask(t.ctx, topic, partition)
+	if err != nil {
+		return 0, err
+	}
+	t.v.mu.Lock()
+	defer t.v.mu.Unlock()
+	switch {
+	case p.recovered:
+	case at == sarama.OffsetOldest:
+		p.from = max(p.from, offset)
+		p.applied.Store(p.from - 1)
+	default:
+		p.end = offset
+	}
+	return offset, nil
+}
+
+// EnsureTableExists refuses: a view creates nothing.
+func (*viewTopic) EnsureTableExists(string, int) error { return errors.ErrUnsupported }
+
+// EnsureStreamExists refuses: a view creates nothing.
+func (*viewTopic) EnsureStreamExists(string, int) error { return errors.ErrUnsupported }
+
+// EnsureTopicExists refuses: a view creates nothing.
+func (*viewTopic) EnsureTopicExists(string, int, int, map[string]string) error {
+	return errors.ErrUnsupported
+}
+
+// Close has nothing to close.
+func (*viewTopic) Close() error { return nil }
