@@ -131,18 +131,18 @@ func settings() []setting {
 func connectionSettings() []setting {
 	return []setting{
 		{name: "brokers", set: Kafka, bind: func(fs *pflag.FlagSet, c *Config) {
-			fs.StringSliceVar(&c.Brokers, "brokers", c.Brokers, "Kafka brokers to ask first, as host:port[,host:port...]")
+			fs.StringSliceVar(&c.Brokers, "brokers", c.Brokers, "brokers to ask first, as host:port[,host:port...]")
 		}},
 		flag(Kafka, "tls", "connect to the brokers with TLS", func(c *Config) *bool { return &c.TLS }),
-		text(Kafka, "tls-ca", "PEM `file` with the authorities to trust instead of the system's", func(c *Config) *string { return &c.TLSCA }),
-		text(Kafka, "tls-cert", "PEM `file` with the client certificate; read again at each connection", func(c *Config) *string { return &c.TLSCert }),
-		text(Kafka, "tls-key", "PEM `file` with the key of --tls-cert", func(c *Config) *string { return &c.TLSKey }),
+		text(Kafka, "tls-ca", "`file` with the authorities to trust instead of the system's, PEM", func(c *Config) *string { return &c.TLSCA }),
+		text(Kafka, "tls-cert", "`file` with the client certificate, PEM; read again at each connection", func(c *Config) *string { return &c.TLSCert }),
+		text(Kafka, "tls-key", "`file` with the key of --tls-cert, PEM", func(c *Config) *string { return &c.TLSKey }),
 		text(Kafka, "tls-server-name", "`name` that the brokers' certificate must carry, if not their host name", func(c *Config) *string { return &c.TLSServerName }),
-		text(Kafka, "sasl", "SASL `mechanism`: plain, scram-sha-256 or scram-sha-512", func(c *Config) *string { return &c.SASL }),
-		text(Kafka, "sasl-user", "SASL user `name`", func(c *Config) *string { return &c.SASLUser }),
+		text(Kafka, "sasl", "log in at the brokers by this SASL `mechanism`: plain, scram-sha-256 or scram-sha-512", func(c *Config) *string { return &c.SASL }),
+		text(Kafka, "sasl-user", "user `name` at the brokers", func(c *Config) *string { return &c.SASLUser }),
 		secret(Kafka, "sasl-password", func(c *Config) *string { return &c.SASLPassword }),
-		text(Kafka, "sasl-password-file", "`file` with the SASL password, read again at each connection; or set UTOPIA_SASL_PASSWORD", func(c *Config) *string { return &c.SASLPasswordFile }),
-		text(Registry, "registry", "`URL` of the schema registry (Confluent API)", func(c *Config) *string { return &c.Registry }),
+		text(Kafka, "sasl-password-file", "`file` with the password at the brokers, read again at each connection; or set UTOPIA_SASL_PASSWORD", func(c *Config) *string { return &c.SASLPasswordFile }),
+		text(Registry, "registry", "schema registry's `URL` (Confluent API)", func(c *Config) *string { return &c.Registry }),
 		text(Registry, "registry-user", "user `name` at the schema registry", func(c *Config) *string { return &c.RegistryUser }),
 		secret(Registry, "registry-password", func(c *Config) *string { return &c.RegistryPassword }),
 		text(Registry, "registry-password-file", "`file` with the password at the schema registry; or set UTOPIA_REGISTRY_PASSWORD", func(c *Config) *string { return &c.RegistryPasswordFile }),
@@ -167,7 +167,7 @@ func serviceSettings() []setting {
 		text(Mail, "smtp-tls", "`how` to protect the connection: starttls, tls or none", func(c *Config) *string { return &c.SMTPTLS }),
 		text(Mail, "mail-from", "`address` that mails are sent from", func(c *Config) *string { return &c.MailFrom }),
 		text(Mail, "mail-dir", "write mails to files in this `directory` instead of sending them", func(c *Config) *string { return &c.MailDir }),
-		text(Mail, "base-url", "`URL` that links in mails begin with", func(c *Config) *string { return &c.BaseURL }),
+		text(Mail, "base-url", "where links in mails lead: the `URL` of the page that confirms", func(c *Config) *string { return &c.BaseURL }),
 	}
 }
 
@@ -188,7 +188,7 @@ func Default() *Config {
 // c become the defaults that --help shows.
 func (c *Config) Register(fs *pflag.FlagSet, sets Set) {
 	c.sets = sets
-	fs.StringVar(&c.File, "config", c.File, "YAML `file` with settings, spelled like the flags without dashes in front")
+	fs.StringVar(&c.File, "config", c.File, "`file` with settings in YAML, spelled like the flags without dashes in front")
 	for _, s := range settings() {
 		if s.set&sets != 0 && s.bind != nil {
 			s.bind(fs, c)

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"utopia/cmd/internal/config"
@@ -82,4 +83,18 @@ func Main(f func(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	return ExitCode(f(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Version returns the version of this build, as the module or the repository
+// names it.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	version := info.Main.Version
+	if version == "" {
+		version = "(devel)"
+	}
+	return version
 }
