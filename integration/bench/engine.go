@@ -36,9 +36,9 @@ func (ours) run(ctx context.Context, s spec, tell signals) error {
 		Graph:          graph,
 		Dir:            s.Dir,
 		Dev:            true,
-		CommitInterval: s.Commit,
-		Inputs:         map[string]eos.Input{inputTopic: {DeadLetters: deadTopic}},
-		Logger:         slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+		CommitInterval: s.Commit, TransactionTimeout: 10 * time.Second,
+		Inputs: map[string]eos.Input{inputTopic: {DeadLetters: deadTopic}},
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err != nil {
 		return fmt.Errorf("make the processor: %w", err)

@@ -49,6 +49,9 @@ func (b *bench) latency(ctx context.Context, l openLoop) (latency, error) {
 		return latency{}, err
 	}
 	defer p.stop()
+	if _, err := readyLine(p); err != nil {
+		return latency{}, fmt.Errorf("%s: %w", l.contender, err)
+	}
 	reader, err := newOutputReader(br)
 	if err != nil {
 		return latency{}, err

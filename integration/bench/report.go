@@ -53,7 +53,7 @@ const hotKeys = 10_000
 func (b *bench) run(ctx context.Context) (*report, error) {
 	r := &report{Seed: b.seed, Here: here()}
 	size := 1
-	rounds, deadline := 1, b.began.Add(26*time.Second)
+	rounds, deadline := 1, b.began.Add(46*time.Second)
 	loop := openLoop{contender: "utopia", rate: 2000, warm: 2 * time.Second, measure: 5 * time.Second}
 	if !b.quick {
 		size, rounds, deadline = 3, 3, b.began.Add(time.Hour)
