@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type tracker struct {
 	refused  int
 	repeats  int
 	dead     int
+	answered int // dead letters of commands topics: the outcome of what nobody can read
 	unread   int // records on commands topics that nobody can read
 	moved    int
 	facts    int
@@ -97,6 +99,9 @@ func (t *tracker) note(r *kgo.Record) {
 	kind := t.kinds[r.Topic]
 	if kind == topics.DeadLetters {
 		t.dead++
+		if origin, _ := topics.ByName(strings.TrimSuffix(r.Topic, ".dlq")); origin.Kind == topics.Command {
+			t.answered++
+		}
 		return
 	}
 	rec, err := t.codecs[r.Topic].Decode(r.Value)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"utopia/processors"
 	"utopia/schemas"
 )
 
@@ -40,7 +39,7 @@ func (t *tracker) report(cfg Config) Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := Report{
-		Commands: len(t.seen) + t.unread, Outcomes: t.dead, Accepted: t.accepted, Refused: t.refused, Repeats: t.repeats,
+		Commands: len(t.seen) + t.unread, Outcomes: t.answered, Accepted: t.accepted, Refused: t.refused, Repeats: t.repeats,
 		DeadLetters: t.dead, Moved: t.moved, Facts: t.facts, Mails: t.mails, Disagreements: len(wrong),
 	}
 	problem := func(format string, args ...any) {
@@ -105,11 +104,3 @@ func disagree(cfg Config, key string, c *schemas.CustomerState) string {
 	return ""
 }
 
-// ready waits until the views answer.
-func ready(ctx context.Context, cfg Config, limit time.Duration) error {
-	return poll(ctx, limit, func() bool {
-		return cfg.Customers.Ready() && cfg.Billing.Ready() && cfg.Notifications.Ready()
-	})
-}
-
-var _ = processors.ErrNotFound
