@@ -103,4 +103,3 @@ func disagree(cfg Config, key string, c *schemas.CustomerState) string {
 	}
 	return ""
 }
-
