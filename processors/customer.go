@@ -38,7 +38,7 @@ func customerGroup() (*customerGroupDef, error) {
 		inputs: []input[customer.Command]{
 			{topic: topics.CustomerCommands, parse: parseCustomerCommand},
 			{topic: topics.CRMChanges, parse: parseFact, cause: factCause, identity: factIdentity},
-			{topic: topics.MailReplies, parse: parseMailFate, cause: mailCause, identity: mailIdentity},
+			{topic: topics.MailReplies, derived: true, parse: parseMailFate, cause: mailCause, identity: mailIdentity},
 		},
 		outputs: []topics.Topic{topics.CustomerChanges, topics.CustomerState, topics.MailCommands},
 

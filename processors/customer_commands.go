@@ -80,16 +80,14 @@ func parseFact(in inbound) (customer.Command, error) {
 	if !ok {
 		return nil, errSkip
 	}
-	source, err := postal.Line(r.Source)
-	if err != nil {
-		return nil, err
-	}
-	id, err := postal.Line(r.FactID)
-	if err != nil {
-		return nil, err
-	}
-	if source == "" || id == "" {
-		return nil, customer.ErrNoSource
+	for _, id := range []string{r.Source, r.FactID} { // kept as they are: identifiers, not prose
+		line, err := postal.Line(id)
+		if err != nil {
+			return nil, err
+		}
+		if line == "" {
+			return nil, customer.ErrNoSource
+		}
 	}
 	if r.OccurredAt == 0 {
 		return nil, customer.ErrNoTime
@@ -99,7 +97,7 @@ func parseFact(in inbound) (customer.Command, error) {
 		return nil, err
 	}
 	return customer.RecordFact{
-		Source: source, FactID: id, OccurredAt: schemas.Time(r.OccurredAt), Address: a, Verified: verified,
+		Source: r.Source, FactID: r.FactID, OccurredAt: schemas.Time(r.OccurredAt), Address: a, Verified: verified,
 	}, nil
 }
 

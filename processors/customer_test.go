@@ -17,7 +17,7 @@ import (
 
 // desk runs the customer group's plans against its rows, as the engine would, and keeps every record that follows.
 type desk struct {
-	t    testing.TB
+	t    *testing.T
 	r    *running[customer.State, customer.Command, customer.Event]
 	rows map[string][]byte
 	now  time.Time
@@ -32,7 +32,7 @@ type sent struct {
 	record     schemas.Record // nil: a tombstone
 }
 
-func newDesk(t testing.TB) *desk {
+func newDesk(t *testing.T) *desk {
 	t.Helper()
 	g, err := customerGroup()
 	if err != nil {
@@ -139,7 +139,7 @@ func find[T schemas.Record](out []sent) (T, bool) {
 	return none, false
 }
 
-func must1[T schemas.Record](t testing.TB, out []sent) T {
+func must1[T schemas.Record](t *testing.T, out []sent) T {
 	t.Helper()
 	r, ok := find[T](out)
 	if !ok {

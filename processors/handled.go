@@ -42,7 +42,7 @@ func findHandled(handled []schemas.Handled, id, body int64) (found schemas.Handl
 	for i := len(handled) - 1; i >= 0; i-- {
 		switch {
 		case handled[i].ID != id:
-		case handled[i].Body == body:
+		case handled[i].Body == body, handled[i].Body == 0: // 0: told by an event, which does not know the body
 			return handled[i], true, false
 		default:
 			reused = true
