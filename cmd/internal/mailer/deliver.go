@@ -38,7 +38,7 @@ func (m *Mailer) handle(p *part, r *kgo.Record) bool {
 		return false
 	case err != nil || !ok || toSend.MailID != string(r.Key):
 		m.cfg.Logger.Error("outbox record is not a mail", slog.Int64("partition", int64(r.Partition)), slog.Int64("offset", r.Offset))
-		f = fate{mailID: string(r.Key), acceptedAt: r.Timestamp, result: resultUndeliverable, detail: codeDefect}
+		f = fate{mailID: string(r.Key), acceptedAt: r.Timestamp, result: resultUndeliverable, attempts: 1, detail: codeDefect}
 		if !topics.ValidID(f.mailID) && !topics.ValidDerivedID(f.mailID) {
 			return true // nobody can be told
 		}

@@ -264,7 +264,7 @@ func TestFates(t *testing.T) {
 		"dead":   {"undeliverable", 1, "link_expired"},
 		"old":    {"sent", 1, ""},
 		"bad":    {"undeliverable", 1, "recipient"},
-		"poison": {"undeliverable", 0, "defect"},
+		"poison": {"undeliverable", 1, "defect"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatal(diff)
