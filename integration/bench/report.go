@@ -15,6 +15,7 @@ type report struct {
 	Utopia    figure       `json:"utopia"`
 	Raw       figure       `json:"raw"`
 	StockGoka figure       `json:"stockGoka"`
+	Customer  figure       `json:"customer"`      // the real service, per command
 	Latency   latency      `json:"latencyMillis"` // of ours at 2,000/s
 	Ratios    ratios       `json:"ratios"`        // of CPU per record, hot keys
 	Trials    int          `json:"trialsEach"`
@@ -37,7 +38,8 @@ type full struct {
 	Once      map[string]figure `json:"keysUsedOnce"`
 	OnceRatio ratios            `json:"keysUsedOnceRatios"`
 	Latencies []latency         `json:"latencies"`
-	Growth    []growth          `json:"growth"`
+	Growth    []growth          `json:"growth"`         // of the counting processor
+	Customers []growth          `json:"customerGrowth"` // of the real service
 	Recovery  []recovery        `json:"recovery"`
 }
 
@@ -73,6 +75,9 @@ func (b *bench) run(ctx context.Context) (*report, error) {
 	}
 	r.Utopia, r.Raw, r.StockGoka = median(got["utopia"]), median(got["raw"]), median(got["stockGoka"])
 	r.Ratios, r.Trials = ratio(r.Utopia, r.Raw, r.StockGoka), len(got["utopia"])
+	if r.Customer, err = b.customer(ctx, size*60_000, hotKeys); err != nil {
+		return nil, err
+	}
 	if !b.quick {
 		if r.Full, err = b.full(ctx, r.Latency); err != nil {
 			return nil, err
@@ -108,12 +113,18 @@ func (b *bench) full(ctx context.Context, first latency) (*full, error) {
 			return nil, err
 		}
 		f.Growth = append(f.Growth, growth{customers, found})
+		if found, err = b.customer(ctx, 200_000, customers); err != nil {
+			return nil, err
+		}
+		f.Customers = append(f.Customers, growth{customers, found})
 	}
-	found, err := b.recovery(ctx, countingTable(), 1_000_000)
-	if err != nil {
-		return nil, err
+	for _, t := range []table{countingTable(), customerTable()} {
+		found, err := b.recovery(ctx, t, 1_000_000)
+		if err != nil {
+			return nil, err
+		}
+		f.Recovery = append(f.Recovery, found)
 	}
-	f.Recovery = append(f.Recovery, found)
 	return f, nil
 }
 
@@ -128,6 +139,7 @@ func (r *report) table(out io.Writer) error {
 	line("utopia, exactly once\t%.2f\t%.0f\t%.1f\t", r.Utopia.CPUMicros, r.Utopia.PerSecond, r.Utopia.Allocs)
 	line("raw transaction loop\t%.2f\t%.0f\t%.1f\t%.2f ×", r.Raw.CPUMicros, r.Raw.PerSecond, r.Raw.Allocs, r.Ratios.Raw)
 	line("stock Goka, at least once\t%.2f\t%.0f\t%.1f\t%.2f ×", r.StockGoka.CPUMicros, r.StockGoka.PerSecond, r.StockGoka.Allocs, r.Ratios.StockGoka)
+	line("the customer service, per command\t%.2f\t%.0f\t%.1f\t", r.Customer.CPUMicros, r.Customer.PerSecond, r.Customer.Allocs)
 	latencies := []latency{r.Latency}
 	if f := r.Full; f != nil {
 		latencies = f.Latencies
@@ -141,8 +153,13 @@ func (r *report) table(out io.Writer) error {
 			line("%s\t%.2f\t%.0f\t%.1f\t%.2f ×", c.name, g.CPUMicros, g.PerSecond, g.Allocs, c.to)
 		}
 		line("")
-		line("customers\tµs CPU a command\trecords/s\tallocations\t")
+		line("keys in the table\tµs CPU a record\trecords/s\tallocations\t")
 		for _, g := range f.Growth {
+			line("%d\t%.2f\t%.0f\t%.1f\t", g.Customers, g.CPUMicros, g.PerSecond, g.Allocs)
+		}
+		line("")
+		line("customers\tµs CPU a command\tcommands/s\tallocations\t")
+		for _, g := range f.Customers {
 			line("%d\t%.2f\t%.0f\t%.1f\t", g.Customers, g.CPUMicros, g.PerSecond, g.Allocs)
 		}
 		line("")

@@ -58,14 +58,13 @@ type recovery struct {
 // table is what a recovery reads: which contender, whose rows.
 type table struct {
 	contender, group, topic string
-	inputs, others          []string // topics with and without the group's offsets
+	inputs                  []string
+	create                  func(ctx context.Context, b *broker) error // all topics that the contender needs
 	row                     func(i int) (key, value []byte)
 }
 
 func countingTable() table {
-	return table{
-		contender: "utopia", group: group, topic: tableTopic, inputs: []string{inputTopic}, others: []string{outputTopic, deadTopic}, row: emptyRow,
-	}
+	return table{contender: "utopia", group: group, topic: tableTopic, inputs: []string{inputTopic}, create: createBenchTopics, row: emptyRow}
 }
 
 // recovery writes a table and starts a processor twice: without local state, and with that of the first time.
@@ -78,8 +77,7 @@ func (b *bench) recovery(ctx context.Context, t table, customers int) (recovery,
 	}
 	defer br.stop()
 	if err := errors.Join(
-		br.create(ctx, "delete", append(t.others, t.inputs...)...), br.create(ctx, "compact", t.topic),
-		br.prefill(ctx, t.topic, customers, t.row), br.begin(ctx, t.group, t.inputs...),
+		t.create(ctx, br), br.prefill(ctx, t.topic, customers, t.row), br.begin(ctx, t.group, t.inputs...),
 	); err != nil {
 		return recovery{}, err
 	}

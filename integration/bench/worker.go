@@ -76,6 +76,8 @@ func newContender(name string) (contender, error) {
 		return rawLoop{}, nil
 	case "utopia":
 		return ours{}, nil
+	case "customer":
+		return theCustomer{}, nil
 	case "stockGoka":
 		return stockGoka{}, nil
 	default:

@@ -106,11 +106,23 @@ func (w workload) fill(ctx context.Context, b *broker) (stateful, raw expected, 
 	return stateful, raw, nil
 }
 
-// verify reads a topic read_committed and compares it with what must be there.
+// verify compares the committed records of a topic with what must be there.
 func (b *broker) verify(ctx context.Context, topic string, want expected) error {
+	var got expected
+	if err := b.committed(ctx, topic, func(r *kgo.Record) error { got.add(r.Key, r.Value); return nil }); err != nil {
+		return err
+	}
+	if got != want {
+		return fmt.Errorf("%w: %s holds %d records with hash %x, want %d with %x", errVoid, topic, got.count, got.hash, want.count, want.hash)
+	}
+	return nil
+}
+
+// committed reads a topic read_committed.
+func (b *broker) committed(ctx context.Context, topic string, visit func(*kgo.Record) error) error {
 	ends, err := b.admin.ListCommittedOffsets(ctx, topic)
 	if err != nil {
-		return fmt.Errorf("verify %s: %w", topic, err)
+		return fmt.Errorf("read %s: %w", topic, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -119,7 +131,7 @@ func (b *broker) verify(ctx context.Context, topic string, want expected) error 
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords(), kgo.FetchMaxBytes(8<<20),
 	)
 	if err != nil {
-		return fmt.Errorf("verify %s: %w", topic, err)
+		return fmt.Errorf("read %s: %w", topic, err)
 	}
 	defer reader.Close()
 	left := map[int32]int64{}
@@ -128,25 +140,22 @@ func (b *broker) verify(ctx context.Context, topic string, want expected) error 
 			left[o.Partition] = o.Offset
 		}
 	})
-	var got expected
-	for len(left) > 0 {
+	var failed error
+	for len(left) > 0 && failed == nil {
 		fetches := reader.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return fmt.Errorf("verify %s: %w", topic, err)
+			return fmt.Errorf("read %s: %w", topic, err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			if !r.Attrs.IsControl() {
-				got.add(r.Key, r.Value)
+			if !r.Attrs.IsControl() && failed == nil {
+				failed = visit(r)
 			}
 			if r.Offset+1 >= left[r.Partition] {
 				delete(left, r.Partition)
 			}
 		})
 	}
-	if got != want {
-		return fmt.Errorf("%w: %s holds %d records with hash %x, want %d with %x", errVoid, topic, got.count, got.hash, want.count, want.hash)
-	}
-	return nil
+	return failed
 }
 
 // errVoid is the end of a run that was fast and wrong.
