@@ -15,6 +15,7 @@ import (
 // bench is one run.
 type bench struct {
 	dir      string
+	profiles string // directory for CPU profiles; empty: none
 	seed     uint64
 	quick    bool
 	progress io.Writer
@@ -107,6 +108,9 @@ func (b *bench) worker(ctx context.Context, s spec) (*process, error) {
 	if s.Dir == "" {
 		b.trials++
 		s.Dir = filepath.Join(b.dir, fmt.Sprintf("%s-%d", s.Contender, b.trials))
+	}
+	if b.profiles != "" {
+		s.Profile = filepath.Join(b.profiles, filepath.Base(s.Dir)+".pprof")
 	}
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a state directory: %w", err)

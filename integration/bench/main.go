@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	quick := flags.Bool("quick", false, "CPU, allocations and latency only, in under 50 seconds")
 	output := flags.String("o", "table", "output format: table or json")
 	seed := flags.Uint64("seed", 1, "seed of keys and values; the same seed makes the same records")
+	profiles := flags.String("profiles", "", "directory to write a CPU profile of every trial to; profiling costs a little itself")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return fmt.Errorf("make a directory for state: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	b := &bench{dir: dir, seed: *seed, quick: *quick, progress: stderr, began: time.Now()}
+	b := &bench{dir: dir, profiles: *profiles, seed: *seed, quick: *quick, progress: stderr, began: time.Now()}
 	report, err := b.run(ctx)
 	if err != nil {
 		return err

@@ -56,7 +56,7 @@ func (b *bench) run(ctx context.Context) (*report, error) {
 	r := &report{Seed: b.seed, Here: here()}
 	size := 1
 	rounds, deadline := 1, b.began.Add(46*time.Second)
-	loop := openLoop{contender: "utopia", rate: 2000, warm: 2 * time.Second, measure: 5 * time.Second}
+	loop := openLoop{contender: "utopia", rate: 2000, warm: 2 * time.Second, measure: 4 * time.Second}
 	if !b.quick {
 		size, rounds, deadline = 3, 3, b.began.Add(time.Hour)
 		loop.warm, loop.measure = 10*time.Second, 30*time.Second
@@ -65,19 +65,19 @@ func (b *bench) run(ctx context.Context) (*report, error) {
 	if r.Latency, err = b.latency(ctx, loop); err != nil {
 		return nil, err
 	}
+	if r.Customer, err = b.customer(ctx, size*30_000, hotKeys); err != nil {
+		return nil, err
+	}
 	got, err := b.palindrome(ctx, rounds, deadline,
-		entry{name: "utopia", records: size * 200_000, keys: hotKeys},
-		entry{name: "raw", records: size * 300_000, keys: hotKeys},
-		entry{name: "stockGoka", records: size * 60_000, keys: hotKeys},
+		entry{name: "utopia", records: size * 150_000, keys: hotKeys},
+		entry{name: "raw", records: size * 200_000, keys: hotKeys},
+		entry{name: "stockGoka", records: size * 50_000, keys: hotKeys},
 	)
 	if err != nil {
 		return nil, err
 	}
 	r.Utopia, r.Raw, r.StockGoka = median(got["utopia"]), median(got["raw"]), median(got["stockGoka"])
 	r.Ratios, r.Trials = ratio(r.Utopia, r.Raw, r.StockGoka), len(got["utopia"])
-	if r.Customer, err = b.customer(ctx, size*60_000, hotKeys); err != nil {
-		return nil, err
-	}
 	if !b.quick {
 		if r.Full, err = b.full(ctx, r.Latency); err != nil {
 			return nil, err

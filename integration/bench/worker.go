@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
+	"runtime/pprof"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -23,6 +25,7 @@ type spec struct {
 	Records   int64         `json:"records"` // 0: run until the input ends, measure nothing
 	Warm      int64         `json:"warm"`    // the first so many are not measured
 	Commit    time.Duration `json:"commit"`
+	Profile   string        `json:"profile"` // file for a CPU profile of what is measured; empty: none
 }
 
 // contender handles records until its context ends.
@@ -105,7 +108,7 @@ func runWorker(ctx context.Context, args []string, stdin io.Reader, stdout io.Wr
 		_, _ = io.Copy(io.Discard, stdin)
 		cancel()
 	}()
-	w := &worker{warm: s.Warm, records: s.Records, finished: make(chan struct{})}
+	w := &worker{warm: s.Warm, records: s.Records, profile: s.Profile, finished: make(chan struct{})}
 	born := take()
 	ready := func() {
 		if s.Records == 0 {
@@ -128,7 +131,9 @@ func runWorker(ctx context.Context, args []string, stdin io.Reader, stdout io.Wr
 	if err := waitDone(ctx, c, s); err != nil {
 		return err
 	}
-	if err := json.NewEncoder(stdout).Encode(take().since(w.first, s.Records-s.Warm)); err != nil {
+	last := take()
+	pprof.StopCPUProfile()
+	if err := json.NewEncoder(stdout).Encode(last.since(w.first, s.Records-s.Warm)); err != nil {
 		return err
 	}
 	cancel()
@@ -146,6 +151,7 @@ func unlessCancelled(err error) error {
 // worker counts what was handled.
 type worker struct {
 	warm, records int64
+	profile       string
 	seen          atomic.Int64
 	first         snapshot
 	finished      chan struct{}
@@ -154,6 +160,11 @@ type worker struct {
 func (w *worker) handled() {
 	switch w.seen.Add(1) {
 	case w.warm:
+		if w.profile != "" {
+			if f, err := os.Create(w.profile); err == nil {
+				_ = pprof.StartCPUProfile(f) // the process ends before the file would be in the way
+			}
+		}
 		w.first = take()
 	case w.records:
 		close(w.finished)
