@@ -341,6 +341,18 @@ func TestEvolveStopsAtABrokenLog(t *testing.T) {
 	}
 }
 
+func TestAnEmptyListIsNone(t *testing.T) {
+	s := fold([]billing.Event{known, issued, paid})
+	if s.Open != nil {
+		t.Errorf("open: %v", s.Open)
+	}
+	again := issued
+	again.At = noon.Add(billing.RememberPaid)
+	if s = billing.Evolve(s, again); s.Paid != nil {
+		t.Errorf("paid: %v", s.Paid)
+	}
+}
+
 func TestNothingFallsDue(t *testing.T) {
 	if due := billing.Due(fold([]billing.Event{known, issued, issued2, paid})); due != nil {
 		t.Fatalf("due: %v", due)

@@ -13,7 +13,7 @@ func Evolve(s State, e Event) State {
 	switch e := e.(type) {
 	case InvoiceIssued:
 		must(s.open(e.Invoice) < 0, s, e)
-		s.Paid = remembered(s.Paid, e.At)
+		s.Paid = none(remembered(s.Paid, e.At))
 		s.Open = append(slices.Clone(s.Open), Invoice{
 			ID: e.Invoice, Money: e.Money, Text: e.Text, IssuedAt: e.At,
 			Address: e.Address, AddressVersion: e.AddressVersion, SendTo: e.AddressVersion,
@@ -28,7 +28,7 @@ func Evolve(s State, e Event) State {
 	case InvoicePaid:
 		i := s.open(e.Invoice)
 		must(i >= 0, s, e)
-		s.Open = slices.Delete(slices.Clone(s.Open), i, i+1)
+		s.Open = none(slices.Delete(slices.Clone(s.Open), i, i+1))
 		s.Paid = append(slices.Clone(remembered(s.Paid, e.At)), Paid{Hash: e.Invoice.Hash(), At: e.At})
 	case CustomerVersionApplied:
 		s.Status = e.Status
@@ -63,6 +63,14 @@ func (s State) forget(version int64) State {
 	s.Open = slices.Clone(s.Open)
 	for i := range s.Open {
 		s.Open[i].Text, s.Open[i].Address, s.Open[i].SendTo = "", postal.Address{}, 0
+	}
+	return s
+}
+
+// none makes an empty slice nil: a state that was stored and read again is the same as one that was folded.
+func none[T any](s []T) []T {
+	if len(s) == 0 {
+		return nil
 	}
 	return s
 }
