@@ -305,7 +305,7 @@ func FuzzRegister(f *testing.F) {
 	for _, s := range []string{v1, v2, `"int"`, `["null","string"]`, `{"type":"map","values":"int"}`, `{"type":"enum","name":"E","symbols":["A"]}`, `int`, `{"type":{"type":{"type":"int"}}}`} {
 		f.Add(s)
 	}
-	r, err := registry.New(registry.Options{})
+	r, err := registry.New(registry.Options{Seeds: []registry.Seed{}})
 	if err != nil {
 		f.Fatal(err)
 	}

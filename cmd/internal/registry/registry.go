@@ -26,7 +26,7 @@ var ErrDamaged = errors.New("the registry's file is damaged")
 // Options of a registry.
 type Options struct {
 	Dir    string // keeps what is registered in Dir/registry.json; empty: in memory
-	Seeds  []Seed // registered at start; usually Seeds()
+	Seeds  []Seed // registered at start; nil: Seeds(), empty: none
 	Logger *slog.Logger
 }
 
@@ -64,6 +64,9 @@ func New(opts Options) (*Registry, error) {
 	r := &Registry{log: opts.Logger, ours: map[string]schemas.Mode{}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Seeds == nil {
+		opts.Seeds = Seeds()
 	}
 	first := newState()
 	if opts.Dir != "" {

@@ -30,7 +30,7 @@ const (
 
 func open(t *testing.T, dir string, seeds ...registry.Seed) *registry.Registry {
 	t.Helper()
-	r, err := registry.New(registry.Options{Dir: dir, Seeds: seeds})
+	r, err := registry.New(registry.Options{Dir: dir, Seeds: append([]registry.Seed{}, seeds...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,10 @@ func code(err error) int {
 }
 
 func TestOurSchemasAreThere(t *testing.T) {
-	r := open(t, "", registry.Seeds()...)
+	r, err := registry.New(registry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	public := 0
 	for _, topic := range topics.All() {
 		for _, rev := range schemas.Revisions(topic.Name) {

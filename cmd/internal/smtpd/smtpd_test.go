@@ -164,6 +164,16 @@ func TestOnlyTheLastMailsAreKept(t *testing.T) {
 	if diff := cmp.Diff([]int{4, 5}, ids); diff != "" {
 		t.Fatal(diff)
 	}
+	all := func(smtpd.Mail) bool { return true }
+	if m, ok := s.Last("u4@example.org", all); !ok || m.ID != 5 {
+		t.Fatalf("the last to u4: %d %v", m.ID, ok)
+	}
+	if m, ok := s.Last("u0@example.org", all); ok {
+		t.Fatalf("a forgotten mail: %d", m.ID)
+	}
+	if m, ok := s.Last("u4@example.org", func(m smtpd.Mail) bool { return m.ID < 5 }); ok {
+		t.Fatalf("a mail that was not asked for: %d", m.ID)
+	}
 }
 
 func TestAnswers(t *testing.T) {
