@@ -20,12 +20,17 @@ const (
 	letterLanguages    = "en de nl fr"
 )
 
-// letter is one mail's text in one language. {name}, {address} and {until} are filled in here; what stands in double
-// braces is left for the mailer, which signs links at the moment of sending.
+// letter is one mail's text in one language.
 type letter struct{ subject, text, html string }
 
+// form is a letter with gaps.
+type form struct {
+	subject    string
+	text, html gapped
+}
+
 // letters are all texts that the customer flow sends, by kind and language.
-type letters map[string]letter
+type letters map[string]form
 
 func readLetters() (letters, error) {
 	all := letters{}
@@ -45,7 +50,7 @@ func readLetters() (letters, error) {
 			if !ok || !ok2 {
 				return nil, fmt.Errorf("letter %s has no subject", name)
 			}
-			all[name] = letter{subject: subject, text: body, html: string(page)}
+			all[name] = form{subject: subject, text: cutAtGaps(body), html: cutAtGaps(string(page))}
 		}
 	}
 	return all, nil
@@ -54,22 +59,64 @@ func readLetters() (letters, error) {
 // write fills a letter in for a customer with a pending change, in the customer's language if it is one of ours.
 func (l letters) write(kind string, s customer.State) letter {
 	language, _, _ := strings.Cut(strings.ToLower(string(s.Language)), "-")
-	out, ok := l[kind+"."+language]
+	f, ok := l[kind+"."+language]
 	if !ok {
-		out = l[kind+".en"]
+		f = l[kind+".en"]
 	}
-	name, address, until := string(s.Name), addressLines(s.Change.Address), s.Change.ExpiresAt.UTC().Format("2006-01-02 15:04 MST")
-	out.text = fill(out.text, name, address, until)
-	out.html = fill(out.html, html.EscapeString(name), html.EscapeString(address), until)
-	return out
+	name, address := harmless(string(s.Name)), harmless(addressLines(s.Change.Address))
+	until := s.Change.ExpiresAt.UTC().Format("2006-01-02 15:04 MST")
+	return letter{
+		subject: f.subject, text: f.text.fill(name, address, until),
+		html: f.html.fill(html.EscapeString(name), html.EscapeString(address), until),
+	}
 }
 
-// fill makes one pass, so that a name or an address cannot bring a placeholder of its own to life, and breaks up the
-// braces in what people wrote, in which the mailer would look for a link.
-func fill(text, name, address, until string) string {
-	return strings.NewReplacer("{name}", harmless(name), "{address}", harmless(address), "{until}", until).Replace(text)
+// gapped is a text cut at its gaps {name}, {address} and {until}. What stands in double braces is no gap: the mailer puts
+// links there, which it signs at the moment of sending. Cut once, a text is filled in one pass, so that what people wrote
+// cannot open a gap of its own.
+type gapped []string // text, gap, text, gap, text ...
+
+func cutAtGaps(text string) gapped {
+	var g gapped
+	for {
+		first, gap := len(text), ""
+		for _, name := range []string{"{name}", "{address}", "{until}"} {
+			if i := strings.Index(text, name); i >= 0 && i < first {
+				first, gap = i, name
+			}
+		}
+		g = append(g, text[:first])
+		if gap == "" {
+			return g
+		}
+		g = append(g, gap)
+		text = text[first+len(gap):]
+	}
 }
 
+func (g gapped) fill(name, address, until string) string {
+	size := len(name) + len(address) + len(until)
+	for _, part := range g {
+		size += len(part)
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for i, part := range g {
+		switch {
+		case i%2 == 0:
+			b.WriteString(part)
+		case part == "{name}":
+			b.WriteString(name)
+		case part == "{address}":
+			b.WriteString(address)
+		default:
+			b.WriteString(until)
+		}
+	}
+	return b.String()
+}
+
+// harmless breaks up the braces in what people wrote, in which the mailer would look for a link.
 func harmless(s string) string { return strings.ReplaceAll(s, "{", "{\u200b") }
 
 // addressLines is an address for a person to recognise, not a label.
