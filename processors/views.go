@@ -116,7 +116,7 @@ func (v *View[T]) Get(key string) (T, error) {
 func (v *View[T]) After(ctx context.Context, r Receipt) (T, error) {
 	var none T
 	var broken error
-	value, err := v.View.Wait(ctx, r.Key, func(value []byte) bool {
+	value, err := v.Wait(ctx, r.Key, func(value []byte) bool {
 		if value == nil {
 			return r.Reached(0)
 		}
@@ -139,7 +139,7 @@ func (v *View[T]) After(ctx context.Context, r Receipt) (T, error) {
 
 // Each calls f for every row until it returns an error.
 func (v *View[T]) Each(f func(key string, row T) error) error {
-	return v.View.Iterate(func(key string, value []byte) error {
+	return v.Iterate(func(key string, value []byte) error {
 		row, err := v.decode(value)
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
@@ -150,7 +150,7 @@ func (v *View[T]) Each(f func(key string, row T) error) error {
 
 // ByEmail returns the ids of the customers with this e-mail address, upper and lower case taken as the same.
 func ByEmail(v *View[*schemas.CustomerState], address string) ([]string, error) {
-	return v.View.Lookup(emailEntry(address))
+	return v.Lookup(emailEntry(address))
 }
 
 func emailEntry(address string) string { return "email/" + strings.ToLower(address) }

@@ -80,7 +80,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 		cl.Close()
 		return nil, err
 	}
-	go c.run()
+	go c.run() //nolint:contextcheck // ctx is New's; the client lives until Close
 	return c, nil
 }
 
