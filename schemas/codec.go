@@ -157,7 +157,7 @@ func (c *Codec) newReader(schema string) *reader {
 	if err != nil {
 		return &reader{err: err}
 	}
-	name := fullName(p.Root())
+	name := typeName(p.Root())
 	for _, w := range c.writers {
 		if w.kind.name != name {
 			continue

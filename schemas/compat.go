@@ -142,11 +142,15 @@ func FullName(schema string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	n := p.Root()
+	return typeName(p.Root()), nil
+}
+
+// typeName is the full name of a named type, of another its kind.
+func typeName(n *avro.SchemaNode) string {
 	if n.Name == "" {
-		return n.Type, nil
+		return n.Type
 	}
-	return fullName(n), nil
+	return fullName(n)
 }
 
 // Same reports whether two schema texts say the same, whatever their layout, documentation and order of keys. A registry

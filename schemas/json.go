@@ -128,14 +128,6 @@ func inside(n *avro.SchemaNode, namespace string) string {
 	return ""
 }
 
-// branchName is what goavro calls a branch of a union.
-func branchName(n *avro.SchemaNode) string {
-	if n.Name != "" {
-		return fullName(n)
-	}
-	return n.Type
-}
-
 // absent reports whether a field's value 0 means that there is no time.
 func absent(f *avro.SchemaField) bool {
 	zero, ok := f.Default.(int64)

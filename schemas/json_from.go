@@ -259,7 +259,7 @@ func (j *JSON) readUnion(n *avro.SchemaNode, namespace, path string, v any, dept
 	var first error
 	for i := range n.Branches {
 		b := j.resolve(&n.Branches[i], namespace)
-		name := branchName(b)
+		name := typeName(b)
 		if named, ok := v.(map[string]any); ok && len(named) == 1 {
 			if value, ok := named[name]; ok {
 				native, err := j.read(b, namespace, path, value, depth+1)
@@ -274,7 +274,7 @@ func (j *JSON) readUnion(n *avro.SchemaNode, namespace, path string, v any, dept
 		}
 		native, err := j.read(b, namespace, path, v, depth+1)
 		if err == nil {
-			return goavro.Union(branchName(b), native), nil
+			return goavro.Union(typeName(b), native), nil
 		}
 		if first == nil {
 			first = err
@@ -294,7 +294,7 @@ func (j *JSON) standard(n *avro.SchemaNode, namespace string, v any) (any, error
 				continue
 			}
 			if native, err := j.standard(b, namespace, v); err == nil {
-				return goavro.Union(branchName(b), native), nil
+				return goavro.Union(typeName(b), native), nil
 			}
 		}
 	}

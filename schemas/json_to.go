@@ -116,7 +116,7 @@ func (j *JSON) showBranch(dst []byte, n *avro.SchemaNode, namespace string, v ma
 			continue
 		}
 		others++
-		if of, ok := v[branchName(b)]; ok {
+		if of, ok := v[typeName(b)]; ok {
 			branch, value = b, of
 		}
 	}
@@ -126,7 +126,7 @@ func (j *JSON) showBranch(dst []byte, n *avro.SchemaNode, namespace string, v ma
 	if others == 1 {
 		return j.show(dst, branch, namespace, value)
 	}
-	dst, err := showKey(append(dst, '{'), 0, branchName(branch))
+	dst, err := showKey(append(dst, '{'), 0, typeName(branch))
 	if err != nil {
 		return nil, err
 	}

@@ -126,7 +126,7 @@ func (f *field) readOptional(b []byte, s string, i int, p unsafe.Pointer) (int, 
 // readItems reads the blocks of an array into the slice at p; without items the slice stays nil.
 func (f *field) readItems(b []byte, s string, i int, p unsafe.Pointer) (int, error) {
 	var all reflect.Value
-	for n := 0; ; {
+	for n, blocks := 0, 0; ; blocks++ {
 		count, end, next, err := blockHead(b, i)
 		if err != nil {
 			return 0, err
@@ -136,6 +136,9 @@ func (f *field) readItems(b []byte, s string, i int, p unsafe.Pointer) (int, err
 		}
 		if count > (len(b)-i)/f.sub.least {
 			return 0, ErrTruncated
+		}
+		if blocks == maxBlocks {
+			return 0, ErrMalformed
 		}
 		grown := reflect.MakeSlice(f.typ, n+count, n+count)
 		if n > 0 {

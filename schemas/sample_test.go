@@ -82,7 +82,7 @@ func generate(t *rapid.T, n *avro.SchemaNode, path string) any {
 		if b.Type == "null" {
 			return nil
 		}
-		return goavro.Union(branchName(b), generate(t, b, path))
+		return goavro.Union(typeName(b), generate(t, b, path))
 	case "record":
 		out := map[string]any{}
 		for i := range n.Fields {
@@ -115,7 +115,7 @@ func sample(tb testing.TB, n *avro.SchemaNode, path string, count *int) any {
 		return []any{sample(tb, n.Items, path, count), sample(tb, n.Items, path, count)}
 	case "union":
 		b := &n.Branches[len(n.Branches)-1]
-		return goavro.Union(branchName(b), sample(tb, b, path, count))
+		return goavro.Union(typeName(b), sample(tb, b, path, count))
 	case "record":
 		out := map[string]any{}
 		for i := range n.Fields {

@@ -26,6 +26,9 @@ var (
 const (
 	// maxDepth is how deep records may nest; only a recursive schema of somebody else could go further.
 	maxDepth = 32
+	// maxBlocks is how many blocks an array or a map may have. Writers use one, or one for every 64 KiB; a decoder that
+	// grows its slice block by block needs time and memory for the square of their number.
+	maxBlocks = 32
 	// maxEmptyItems is how many items without bytes an array may have.
 	maxEmptyItems = 4096
 )
@@ -251,13 +254,16 @@ func (o *op) scalar(b []byte, i int) (int, error) {
 // blocks passes over the blocks of an array or a map.
 func (o *op) blocks(b []byte, i, depth int) (int, error) {
 	empty := 0
-	for {
+	for blocks := 0; ; blocks++ {
 		count, end, next, err := blockHead(b, i)
 		if err != nil {
 			return 0, err
 		}
 		if i = next; count == 0 {
 			return i, nil
+		}
+		if blocks == maxBlocks {
+			return 0, ErrMalformed
 		}
 		for ; count > 0; count-- {
 			from := i
