@@ -197,6 +197,7 @@ func TestOnTheWire(t *testing.T) {
 	}{
 		{"the first", "POST", "/subjects/s/versions", register, registryJSON, 200, `{"id":1,"version":1}`},
 		{"plain JSON is taken", "POST", "/subjects/s/versions?normalize=true", register, "application/json", 200, `{"id":1,"version":1}`},
+		{"an empty list of references is none", "POST", "/subjects/s", strings.TrimSuffix(register, "}") + `,"references":[]}`, registryJSON, 200, `{"subject":"s","version":1,"id":1…`},
 		{"by id", "GET", "/schemas/ids/1", "", "", 200, fmt.Sprintf(`{"schema":%s}`, quoted)},
 		{"by id, with the highest", "GET", "/schemas/ids/1?fetchMaxId=true&subject=s", "", "", 200, `{"maxId":1,"schema"…`},
 		{"the text", "GET", "/schemas/ids/1/schema", "", "", 200, v1},

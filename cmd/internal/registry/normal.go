@@ -19,7 +19,7 @@ func keysOf(in Schema) (whole, plain key, err error) {
 	if err := dec.Decode(&tree); err != nil {
 		return key{}, key{}, err
 	}
-	refs, err := json.Marshal(in.References)
+	refs, err := json.Marshal(append([]Reference{}, in.References...)) // none and an empty list are the same
 	if err != nil {
 		return key{}, key{}, err
 	}
