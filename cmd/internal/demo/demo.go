@@ -32,8 +32,9 @@ type Config struct {
 	Seed    uint64
 	// RunID makes this run's command ids different from an earlier run's on the same data.
 	RunID string
-	// Rate is commands a second while people move; 0 means 400.
-	Rate int
+	// Rate is how many things happen a second while people move (0 means 400), Steps how many in all (0 means 4,000), and
+	// People how many of the sample take part (0 means all).
+	Rate, Steps, People int
 	// Out shows progress and the live screen; Live says that it is a terminal whose lines can be overwritten.
 	Out    io.Writer
 	Live   bool
@@ -74,6 +75,12 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	}
 	if cfg.Rate == 0 {
 		cfg.Rate = 400
+	}
+	if cfg.Steps == 0 {
+		cfg.Steps = 4000
+	}
+	if cfg.People > 0 {
+		people = people[:min(cfg.People, len(people))]
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -152,15 +152,12 @@ func (tr *traffic) compatriot(p sample.Person) sample.Person {
 	return tr.someone()
 }
 
-// liveSteps is how many things happen after everybody is registered.
-const liveSteps = 4000
-
 // live streams what happens to the registered people, at the configured rate.
 func (tr *traffic) live(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	perTick := max(tr.cfg.Rate/100, 1)
-	for step := 0; step < liveSteps; {
+	for step := 0; step < tr.cfg.Steps; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -219,6 +216,19 @@ func (tr *traffic) step(ctx context.Context, step int) {
 		tr.send(ctx, topics.CustomerCommands, p.ID, &schemas.CancelAddressChange{
 			CustomerID: p.ID, Meta: schemas.Metadata{CommandID: tr.id()},
 		})
+	default:
+		tr.rare(ctx, p)
+	}
+}
+
+// rare does what seldom happens: a customer leaves, wants to be forgotten, or a producer has another partitioner.
+func (tr *traffic) rare(ctx context.Context, p sample.Person) {
+	meta := schemas.Metadata{CommandID: tr.id()}
+	switch tr.rng.IntN(6) {
+	case 0:
+		tr.send(ctx, topics.CustomerCommands, p.ID, &schemas.CloseCustomer{CustomerID: p.ID, Meta: meta})
+	case 1:
+		tr.send(ctx, topics.CustomerCommands, p.ID, &schemas.EraseCustomer{CustomerID: p.ID, Meta: meta})
 	default:
 		tr.misplace(ctx, p)
 	}

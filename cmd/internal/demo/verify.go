@@ -35,7 +35,16 @@ func (t *tracker) settle(ctx context.Context, cfg Config, limit time.Duration) [
 
 // report counts what is on the topics.
 func (t *tracker) report(cfg Config) Report {
-	wrong := disagreements(cfg)
+	r := t.tally(disagreements(cfg))
+	_ = cfg.Customers.Each(func(string, *schemas.CustomerState) error {
+		r.Customers++
+		return nil
+	})
+	return r
+}
+
+// tally compares commands with outcomes.
+func (t *tracker) tally(wrong []string) Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := Report{
@@ -62,10 +71,6 @@ func (t *tracker) report(cfg Config) Report {
 	for _, w := range wrong {
 		problem("%s", w)
 	}
-	_ = cfg.Customers.Each(func(string, *schemas.CustomerState) error {
-		r.Customers++
-		return nil
-	})
 	return r
 }
 
