@@ -76,7 +76,7 @@ func (c *Codec) lookup(w *writer) (*[confluentHeader]byte, error) {
 	if h := w.header.Load(); h != nil {
 		return h, nil
 	}
-	subject := w.kind.revisions[w.kind.written()].Subject()
+	subject := w.kind.revisions[w.kind.write].Subject()
 	id, err := c.ids.ID(subject)
 	if err != nil {
 		return nil, fmt.Errorf("schema id of %s: %w", subject, err)

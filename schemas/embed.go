@@ -82,19 +82,12 @@ type kind struct {
 	parsed      []*avro.Schema // of revisions
 	readers     []*reader      // of revisions
 	layout      *layout        // of the latest
+	write       int            // index of the revision that this code writes
 	header      [10]byte       // of the single-object encoding of what is written
 }
 
 // latest is the schema that every record is decoded to.
 func (k *kind) latest() *avro.Schema { return k.parsed[len(k.parsed)-1] }
-
-// written is the revision that this code writes: the latest, unless writes says that it is only read so far.
-func (k *kind) written() int {
-	if n, ok := writes(k.name); ok {
-		return n - 1
-	}
-	return len(k.parsed) - 1
-}
 
 // encode appends the body of r, which is of type k.
 func (k *kind) encode(dst []byte, r Record) ([]byte, error) {
@@ -104,10 +97,10 @@ func (k *kind) encode(dst []byte, r Record) ([]byte, error) {
 	}
 	var out []byte
 	var err error
-	if w := k.written(); w == len(k.parsed)-1 {
+	if k.write == len(k.parsed)-1 {
 		out, err = k.layout.encode(dst, p)
 	} else {
-		out, err = k.parsed[w].AppendEncode(dst, r)
+		out, err = k.parsed[k.write].AppendEncode(dst, r)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", k.name, err)
@@ -235,12 +228,21 @@ func (s *set) finish(k *kind) error {
 		k.readers = append(k.readers, r)
 		s.byFingerprint[fingerprint(p)] = r
 	}
-	w := k.written()
-	if w < 0 || w >= len(k.parsed) {
-		return fmt.Errorf("revision %d is to be written and is not there", w+1)
+	number := len(k.parsed)
+	if n, ok := writes(k.name); ok {
+		number = n
 	}
+	return k.writeRevision(number)
+}
+
+// writeRevision makes a revision the one that is written.
+func (k *kind) writeRevision(number int) error {
+	if number < 1 || number > len(k.parsed) {
+		return fmt.Errorf("revision %d is to be written and is not there", number)
+	}
+	k.write = number - 1
 	k.header[0], k.header[1] = soeMark0, soeMark1
-	binary.LittleEndian.PutUint64(k.header[2:], fingerprint(k.parsed[w]))
+	binary.LittleEndian.PutUint64(k.header[2:], fingerprint(k.parsed[k.write]))
 	return nil
 }
 

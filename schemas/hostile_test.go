@@ -12,7 +12,7 @@ import (
 // framed puts the id of the schema that is written today before a body.
 func framed(tb testing.TB, k *kind, b []byte) []byte {
 	tb.Helper()
-	id := stableID(k.revisions[k.written()])
+	id := stableID(k.revisions[k.write])
 	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(id)), b...)
 }
 

@@ -48,7 +48,7 @@ func NewMemoryIDs() *MemoryIDs {
 			}
 			id := stableID(r)
 			m.byID[id] = r
-			if i == k.written() {
+			if i == k.write {
 				m.current[r.Subject()] = id
 			}
 		}

@@ -75,7 +75,7 @@ func (c *Codec) AppendJSON(dst []byte, record string, text []byte) ([]byte, erro
 		if w.kind.name != record {
 			continue
 		}
-		body, err := FromJSON(w.kind.revisions[w.kind.written()].Schema, text)
+		body, err := FromJSON(w.kind.revisions[w.kind.write].Schema, text)
 		if err != nil {
 			return dst, err
 		}

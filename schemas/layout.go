@@ -11,10 +11,11 @@ import (
 // from schema and struct, and encodes and decodes without reflection and without looking anything up: nested records are
 // part of the same list.
 //
-// It exists because rows, states and commands are read and written once per command: measured with the same records,
-// github.com/twmb/avro takes 8 to 12 times as long, because enums and records within records and arrays leave its fast
-// path. That library still parses, resolves and compares all schemas, and decodes whatever was written with any other
-// schema than the latest.
+// It exists because rows, states and commands are read and written once per command. CPU time, the same records: a
+// customer's state is decoded in 0.5 µs against 1.1 µs by github.com/twmb/avro and another 0.4 µs to check lengths and
+// UTF-8 before it, a row with 32 handled ids in 2.9 µs against 6 to 9 and another 1.3; enums, and records within records
+// and arrays, leave that library's fast path. It still parses, resolves and compares all schemas, and decodes whatever
+// was written with another schema than the latest; tests compare the two, and both with goavro.
 type layout struct {
 	fields []field
 	least  int // bytes that the shortest value takes

@@ -16,6 +16,10 @@ func (l *layout) encode(dst []byte, p unsafe.Pointer) ([]byte, error) {
 		switch f.code {
 		case opString:
 			s := *(*string)(at)
+			if s == "" {
+				dst = append(dst, 0)
+				continue
+			}
 			if !utf8.ValidString(s) {
 				return nil, fmt.Errorf("%s: %w", f.name, ErrInvalidUTF8)
 			}
@@ -26,7 +30,11 @@ func (l *layout) encode(dst []byte, p unsafe.Pointer) ([]byte, error) {
 			}
 			dst = append(dst, s...)
 		case opLong:
-			dst = appendLong(dst, *(*int64)(at))
+			if v := *(*int64)(at); 0 <= v && v < 0x40 {
+				dst = append(dst, byte(v<<1))
+			} else {
+				dst = appendLong(dst, v)
+			}
 		case opInt:
 			dst = appendLong(dst, int64(*(*int32)(at)))
 		case opEnum:
@@ -94,5 +102,16 @@ func (f *field) appendItems(dst []byte, p unsafe.Pointer) ([]byte, error) {
 
 // appendLong appends a zig-zag number.
 func appendLong(dst []byte, v int64) []byte {
-	return binary.AppendUvarint(dst, uint64(v)<<1^uint64(v>>63))
+	u := uint64(v)<<1 ^ uint64(v>>63)
+	if u < 0x80 {
+		return append(dst, byte(u))
+	}
+	// Hashes in rows take nine or ten bytes; one append for all of them is twice as fast as one for each.
+	switch c := func(shift uint) byte { return byte(u>>shift) | 0x80 }; {
+	case u >= 1<<63:
+		return append(dst, c(0), c(7), c(14), c(21), c(28), c(35), c(42), c(49), c(56), byte(u>>63))
+	case u >= 1<<56:
+		return append(dst, c(0), c(7), c(14), c(21), c(28), c(35), c(42), c(49), byte(u>>56))
+	}
+	return binary.AppendUvarint(dst, u)
 }

@@ -58,7 +58,7 @@ func Written(subject string) (Revision, bool) {
 		return Revision{}, false
 	}
 	for _, k := range s.byName {
-		if r := k.revisions[k.written()]; r.Subject() == subject && !r.Private() {
+		if r := k.revisions[k.write]; r.Subject() == subject && !r.Private() {
 			return r, true
 		}
 	}
