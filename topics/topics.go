@@ -2,6 +2,7 @@ package topics
 
 import (
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -229,8 +230,19 @@ var (
 	}
 )
 
-// All returns every topic of the system, by service, each input topic followed by its dead letters.
-func All() []Topic {
+// catalogue holds every topic, dead letters included, and byName finds them: processors ask for each record.
+var (
+	catalogue = sync.OnceValue(collect)
+	byName    = sync.OnceValue(func() map[string]Topic {
+		m := map[string]Topic{}
+		for _, t := range catalogue() {
+			m[t.Name] = t
+		}
+		return m
+	})
+)
+
+func collect() []Topic {
 	base := []Topic{
 		CustomerCommands, CustomerReplies, CustomerEvents, CustomerChanges, CustomerState, CustomerTable, CRMChanges,
 		BillingCommands, BillingReplies, BillingEvents, BillingState, BillingTable,
@@ -247,14 +259,13 @@ func All() []Topic {
 	return all
 }
 
+// All returns every topic of the system, by service, each input topic followed by its dead letters.
+func All() []Topic { return slices.Clone(catalogue()) }
+
 // ByName returns the topic of that name, dead-letter topics included.
 func ByName(name string) (Topic, bool) {
-	for _, t := range All() {
-		if t.Name == name {
-			return t, true
-		}
-	}
-	return Topic{}, false
+	t, ok := byName()[name]
+	return t, ok
 }
 
 // Inputs returns the topics that a processor group consumes.

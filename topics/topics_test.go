@@ -112,6 +112,22 @@ func TestEveryInputTopicHasItsDeadLetters(t *testing.T) {
 	}
 }
 
+func TestByName(t *testing.T) {
+	for _, want := range topics.All() {
+		got, ok := topics.ByName(want.Name)
+		if diff := cmp.Diff(want, got); !ok || diff != "" {
+			t.Errorf("%s: %v %s", want.Name, ok, diff)
+		}
+	}
+	if top, ok := topics.ByName("customer.state.v1.dlq.dlq"); ok {
+		t.Errorf("got %+v", top)
+	}
+	topics.All()[0].Name = "changed"
+	if topics.All()[0].Name == "changed" {
+		t.Error("a caller can change the catalogue")
+	}
+}
+
 func TestInputsOfTheGroups(t *testing.T) {
 	got := map[string][]string{}
 	for _, g := range topics.Services() {
