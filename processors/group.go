@@ -118,6 +118,7 @@ type output struct {
 // running is a group with the codecs and the engine of one process.
 type running[S, C, E any] struct {
 	*group[S, C, E]
+	table    topics.Topic
 	codecs   map[string]*schemas.Codec
 	byTopic  map[string]*input[C]
 	messages map[string]string // code → sentence
@@ -134,6 +135,7 @@ func (g *group[S, C, E]) start(o Options) (*eos.Processor, error) {
 		},
 		counters: o.Counters,
 	}
+	r.table, _ = topics.ByName(g.name + "-table")
 	if r.counters == nil {
 		r.counters = noCounters{}
 	}

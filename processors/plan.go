@@ -217,13 +217,7 @@ func (r *running[S, C, E]) follow(p *plan, in inbound, before S, events []E, han
 		return fmt.Errorf("encode row: %w", err)
 	}
 	p.row = row
-	return e.fits(r.table(), len(in.key)+len(row))
-}
-
-// table is the group table's topic.
-func (r *running[S, C, E]) table() topics.Topic {
-	t, _ := topics.ByName(r.name + "-table")
-	return t
+	return e.fits(r.table, len(in.key)+len(row))
 }
 
 // codeOf is the stable code of a refusal; a parse error has none of the core's.
