@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -66,7 +65,7 @@ func newTown(t *testing.T) *town {
 	}
 	p, err := NewCustomer(Options{IDs: ids, Engine: eos.Config{
 		Client: w.opts, Dir: "state", FS: vfs.NewMem(), Instance: "one", Dev: true,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	}})
 	if err != nil {
 		t.Fatal(err)
