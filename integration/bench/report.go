@@ -165,7 +165,7 @@ func (r *report) table(out io.Writer) error {
 		line("")
 		line("recovery\tfrom the log\tfrom local state\tresident\tpeak")
 		for _, g := range f.Recovery {
-			line("%d × %d bytes\t%.2f s\t%.2f s\t%.0f MiB\t%.0f MiB", g.Customers, g.RowBytes, g.LogSeconds, g.LocalSeconds, g.ResidentMiB, g.PeakMiB)
+			line("%d × %d bytes\t%.2f s, %.2f µs CPU a row\t%.2f s\t%.0f MiB\t%.0f MiB", g.Customers, g.RowBytes, g.LogSeconds, g.LogMicros, g.LocalSeconds, g.ResidentMiB, g.PeakMiB)
 		}
 	}
 	line("")
