@@ -70,6 +70,10 @@ type Config struct {
 
 	// Now is the clock that deadlines are compared with (default time.Now). Transactions use the monotonic clock.
 	Now func() time.Time
+
+	// rebalanceTimeout is how long the group waits for a member that does not rejoin (5 min): one that recovers a large table must not be thrown
+	// out while it does. Tests shorten it.
+	rebalanceTimeout time.Duration
 }
 
 // Input says how records of one input topic are admitted. Every check happens before Goka sees the record.

@@ -61,7 +61,8 @@ func newGeneration(p *Processor, handler sarama.ConsumerGroupHandler, memberID s
 	return g
 }
 
-// setUp recovers the tables and starts one handler per claim. It returns ctx's error if ctx ends first; whatever it returns, end must follow.
+// setUp recovers the tables and starts one handler per claim. It returns errEnded if ctx, or the generation, ends first. Whatever it returns, end must
+// follow.
 func (g *generation) setUp(ctx context.Context) error {
 	defer close(g.isSetUp)
 	stop := context.AfterFunc(ctx, g.cancel)
@@ -69,7 +70,7 @@ func (g *generation) setUp(ctx context.Context) error {
 	began := time.Now()
 	err := g.handler.Setup(g)
 	if g.ctx.Err() != nil {
-		return errors.Join(context.Canceled, err)
+		return errEnded
 	}
 	if err != nil {
 		return fmt.Errorf("set up the assigned partitions: %w", err)
@@ -108,8 +109,9 @@ func (g *generation) end() error {
 	return g.endErr
 }
 
-// errBroken means that a partition processor stopped by itself; errStuck that callbacks took longer than the transaction may last.
+// errEnded means that the generation ended before it was set up. errBroken means that a partition processor stopped by itself; errStuck that callbacks took longer than the transaction may last.
 var (
+	errEnded  = errors.New("the assignment ended")
 	errBroken = errors.New("a partition processor stopped")
 	errStuck  = errors.New("the records were not handled within the transaction timeout")
 )

@@ -9,6 +9,7 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 const (
@@ -261,8 +262,11 @@ func (l *loop) replace(err error) {
 		return
 	}
 	wait := l.backoff()
-	l.p.log.Warn("replacing the group member; its open transaction is dropped and read again", slog.String("cause", err.Error()),
-		slog.Duration("in", wait))
+	message := "the group member is replaced; its open transaction is dropped and read again"
+	if m == nil {
+		message = "no group member can be made, trying again"
+	}
+	l.p.log.LogAttrs(l.stop, slog.LevelWarn, message, slog.String("cause", err.Error()), slog.Duration("in", wait))
 	_ = pause(l.stop, wait)
 }
 
@@ -307,7 +311,7 @@ func (l *loop) leave() {
 	if err == nil {
 		err = left.Error()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.UnknownMemberID) {
 		l.p.log.Warn("leave the group", slog.String("error", err.Error()))
 	}
 }

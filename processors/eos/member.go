@@ -2,6 +2,7 @@ package eos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -20,6 +21,8 @@ type member struct {
 	handler sarama.ConsumerGroupHandler
 	sess    *kgo.GroupTransactSession
 	cl      *kgo.Client
+	abandon context.CancelFunc // ends the client's own context
+	opened  chan struct{}      // closed when sess and cl are set: the client calls back before its constructor returns
 
 	wake    atomic.Pointer[context.CancelFunc] // ends the poll under way
 	waiting atomic.Bool                        // a rebalance waits for the transaction to end
@@ -38,12 +41,16 @@ type member struct {
 // openMember makes the client, which begins to join the group, and then takes over the transactional id: that aborts what an earlier process under the
 // same id left open, or waits for its commit. Without it an idle instance would leave the old transaction open until its first own one.
 func openMember(ctx context.Context, p *Processor, handler sarama.ConsumerGroupHandler) (*member, error) {
-	m := &member{p: p, handler: handler, fresh: make(chan struct{}, 1)}
-	sess, err := kgo.NewGroupTransactSession(m.options()...)
+	m := &member{p: p, handler: handler, fresh: make(chan struct{}, 1), opened: make(chan struct{})}
+	life, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	m.abandon = abandon
+	sess, err := kgo.NewGroupTransactSession(append(m.options(), kgo.WithContext(life))...)
 	if err != nil {
+		abandon()
 		return nil, fmt.Errorf("open the group session: %w", err)
 	}
 	m.sess, m.cl = sess, sess.Client()
+	close(m.opened)
 	if _, _, err := m.cl.ProducerID(ctx); err != nil {
 		m.close()
 		return nil, fmt.Errorf("take over transactional id %s: %w", p.transactionalID(), err)
@@ -61,8 +68,7 @@ func (m *member) options() []kgo.Opt {
 		kgo.TransactionTimeout(c.TransactionTimeout),
 		kgo.SessionTimeout(c.SessionTimeout),
 		kgo.HeartbeatInterval(min(3*time.Second, c.SessionTimeout/10)),
-		// A member that recovers a large table must not be thrown out while it does.
-		kgo.RebalanceTimeout(5 * time.Minute),
+		kgo.RebalanceTimeout(c.rebalanceTimeout),
 		// All inputs have as many partitions, so that range gives a member the same numbers of each.
 		kgo.Balancers(kgo.RangeBalancer()),
 		kgo.BlockRebalanceOnPoll(),
@@ -148,7 +154,7 @@ func (m *member) onAssigned(_ context.Context, _ *kgo.Client, assigned map[strin
 	m.latest = assigned
 	m.mu.Unlock()
 	if len(assigned) == 0 {
-		if err := m.begin(context.Background(), assigned, nil); err != nil {
+		if err := m.begin(context.Background(), assigned, nil); err != nil && !errors.Is(err, errEnded) {
 			m.p.fail(err)
 		}
 	}
@@ -174,6 +180,8 @@ func (m *member) onOffsets(ctx context.Context, offsets map[string]map[int32]kgo
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case errors.Is(err, errEnded), errors.Is(err, errNoAnswer):
+		return nil, err // the client rejoins
 	case err != nil:
 		m.p.fail(err)
 		return nil, err
@@ -186,6 +194,7 @@ func (m *member) onOffsets(ctx context.Context, offsets map[string]map[int32]kgo
 
 // begin ends the generation before, if it has not ended, and sets up the next one.
 func (m *member) begin(ctx context.Context, assigned map[string][]int32, initial map[topicPartition]int64) error {
+	<-m.opened
 	m.endGeneration()
 	memberID, number := m.cl.GroupMetadata()
 	g := newGeneration(m.p, m.handler, memberID, number, assigned)
@@ -234,18 +243,11 @@ func (m *member) onBlocked(context.Context, *kgo.Client) {
 	})
 }
 
-// close ends the generation and the client. The membership stays: a static member leaves by leaveGroup only.
+// close ends the generation and the client. The membership stays: a static member leaves by an explicit request only. The client's context is ended first:
+// otherwise Close would wait for a rebalance to complete, which takes minutes if another member is slow.
 func (m *member) close() {
 	m.endGeneration()
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		m.sess.CloseAllowingRebalance()
-	}()
-	select {
-	case <-closed:
-	case <-time.After(10 * time.Second):
-		m.p.log.Warn("the client does not close, going on without it")
-	}
+	m.abandon()
+	m.sess.CloseAllowingRebalance()
 	m.endGeneration() // one that began meanwhile
 }

@@ -2,6 +2,7 @@ package eos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -9,6 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
+
+// errNoAnswer means that the group did not tell the offset of an assigned partition. The client reports why.
+var errNoAnswer = errors.New("the group did not answer with the committed offset")
 
 // initialOffsets looks at the assigned partitions that have no committed offset. With an empty changelog the group is new there: the beginning of the log
 // is returned, and is committed before the first record is handled, so that from then on a missing offset means a lost one. With a changelog the offsets
@@ -20,7 +24,7 @@ func (p *Processor) initialOffsets(ctx context.Context, assigned map[string][]in
 		for _, partition := range partitions {
 			at, ok := offsets[topic][partition]
 			if !ok {
-				return nil, fmt.Errorf("the group did not answer with the offset of %s/%d", topic, partition)
+				return nil, fmt.Errorf("%s/%d: %w", topic, partition, errNoAnswer)
 			}
 			if partition >= p.facts.partitions {
 				return nil, fmt.Errorf("%w: topic %s has a partition %d, but had %d partitions when this process started: a partition count is never changed in place, because keys would lose their rows",

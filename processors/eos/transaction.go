@@ -19,7 +19,7 @@ type transaction struct {
 	box     *outbox
 	began   time.Time
 	next    map[topicPartition]inputOffset // offsets to commit: everything before them is handled when the transaction ends
-	claims  map[*claim]struct{}         // that took records
+	claims  map[*claim]struct{}            // that took records
 	records int
 	bytes   int
 

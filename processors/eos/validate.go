@@ -20,6 +20,7 @@ const (
 	defaultRowCacheBytes      = 64 << 20
 	defaultTransactionTimeout = 10 * time.Second
 	defaultSessionTimeout     = 30 * time.Second
+	defaultRebalanceTimeout   = 5 * time.Minute
 )
 
 func (c *Config) setDefaults() {
@@ -30,6 +31,7 @@ func (c *Config) setDefaults() {
 	c.CacheBytes = orDefault(c.CacheBytes, defaultRowCacheBytes)
 	c.TransactionTimeout = orDefault(c.TransactionTimeout, defaultTransactionTimeout)
 	c.SessionTimeout = max(orDefault(c.SessionTimeout, defaultSessionTimeout), c.RestartWithin)
+	c.rebalanceTimeout = orDefault(c.rebalanceTimeout, defaultRebalanceTimeout)
 	if c.FS == nil {
 		c.FS = vfs.Default
 	}
