@@ -88,7 +88,8 @@ func (r *Registry) ID(subject string) (int, error) {
 		return 0, err
 	}
 	r.written[subject] = id
-	return id, r.cache.put(id, subject, rev.Schema)
+	r.cache.put(id, subject, rev.Schema)
+	return id, nil
 }
 
 // ByID implements IDs. What the registry once said is not asked again, in this process or the next.
@@ -109,7 +110,8 @@ func (r *Registry) ByID(id int) (subject, schema string, err error) {
 	if err == nil && len(subjects) > 0 { // not every registry tells; nothing depends on it
 		subject = slices.Min(subjects)
 	}
-	return subject, found.Schema, r.cache.put(id, subject, found.Schema)
+	r.cache.put(id, subject, found.Schema)
+	return subject, found.Schema, nil
 }
 
 // Lookup asks the registry for the id of one revision. ErrUnknownID, ErrRegistryDown.

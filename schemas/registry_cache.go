@@ -77,25 +77,29 @@ func (c *idCache) schema(id int) (subject, schema string, ok bool) {
 
 // put remembers a schema. An id that means something else than it did shows that the registry was replaced: everything
 // else that it said is forgotten too.
-func (c *idCache) put(id int, subject, schema string) error {
+//
+// A file that cannot be written is no error: the registry has answered, and a full disk must not turn its answer into a
+// verdict about a record. The next change writes the whole file again.
+func (c *idCache) put(id int, subject, schema string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	fresh := idCacheSchema{ID: id, Subject: subject, Schema: schema}
 	for i, s := range c.all.Schemas {
 		if s == fresh {
-			return nil
+			return
 		}
 		if s.ID == id {
 			if same, err := Same(s.Schema, schema); err == nil && same {
 				c.all.Schemas[i] = fresh // written another way
-				return c.save()
+				_ = c.save()
+				return
 			}
 			c.all.Schemas = nil
 			break
 		}
 	}
 	c.all.Schemas = append(c.all.Schemas, fresh)
-	return c.save()
+	_ = c.save()
 }
 
 // save replaces the file; a crash leaves the old one or the new one.

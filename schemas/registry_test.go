@@ -144,6 +144,27 @@ func TestABrokenCacheIsNoCache(t *testing.T) {
 	}
 }
 
+// A full disk must not make a record unreadable.
+func TestACacheThatCannotBeWrittenIsNoVerdict(t *testing.T) {
+	fake := srfake.New()
+	defer fake.Close()
+	dir := filepath.Join(t.TempDir(), "state")
+	r := newRegistry(t, fake.URL(), filepath.Join(dir, "ids.json"))
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the directory should be
+		t.Fatal(err)
+	}
+	if _, err := r.Register(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := newCodec(t, "customer.state.v1", r)
+	if _, err := c.Decode(encoded(t, c, gouda())); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ids.json")); err == nil {
+		t.Fatal("the cache was written: the test tests nothing")
+	}
+}
+
 // An id that means something else shows that the registry was replaced: the rest of what it said is wrong too.
 func TestAReplacedRegistryIsNoticed(t *testing.T) {
 	c, err := openIDCache(filepath.Join(t.TempDir(), "ids.json"), []string{"http://a"})
@@ -151,19 +172,13 @@ func TestAReplacedRegistryIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, schema := range map[int]string{1: base, 2: added} {
-		if err := c.put(id, "s", schema); err != nil {
-			t.Fatal(err)
-		}
+		c.put(id, "s", schema)
 	}
-	if err := c.put(1, "s", " "+base); err != nil { // the same in another layout
-		t.Fatal(err)
-	}
+	c.put(1, "s", " "+base) // the same in another layout
 	if _, _, ok := c.schema(2); !ok {
 		t.Fatal("a layout is no other meaning")
 	}
-	if err := c.put(1, "s", other); err != nil {
-		t.Fatal(err)
-	}
+	c.put(1, "s", other)
 	if _, _, ok := c.schema(2); ok {
 		t.Fatal("the old registry's ids are still there")
 	}
