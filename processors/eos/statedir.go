@@ -26,7 +26,7 @@ const (
 
 	// The memory that all tables of a directory share. Rows that are used often are in the row cache; the block cache is for the index and
 	// filter blocks in front of the others.
-	blockCacheBytes = 16 << 20
+	blockCacheBytes = 64 << 20
 	openFiles       = 500
 )
 

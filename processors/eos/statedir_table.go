@@ -31,10 +31,11 @@ const (
 
 // stateTable is the Pebble instance of one table, with one store per partition.
 type stateTable struct {
-	d      *stateDir
-	topic  string
-	logger *slog.Logger
-	db     *pebble.DB
+	d           *stateDir
+	topic       string
+	logger      *slog.Logger
+	db          *pebble.DB
+	compactions *compactions
 
 	failure atomic.Pointer[error] // why the table cannot be used any more
 
@@ -81,8 +82,9 @@ func (t *stateTable) rebuild(damage error) error {
 	return t.unflag(damagedSuffix)
 }
 
-// openDB opens Pebble with little memory: two memtables of 8 MiB, and the caches that the directory's tables share.
+// openDB opens Pebble with little memory: a few memtables of 8 MiB, which count as part of the block cache that the directory's tables share.
 func (t *stateTable) openDB() error {
+	t.compactions = newCompactions()
 	opts := &pebble.Options{
 		FS:                 t.d.fs,
 		Cache:              t.d.blocks,
@@ -96,18 +98,16 @@ func (t *stateTable) openDB() error {
 		},
 		MemTableSize:                memTableBytes,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       4,
-		L0StopWritesThreshold:       1000, // a recovery outruns compaction; it catches up afterwards
-		LBaseMaxBytes:               64 << 20,
+		L0StopWritesThreshold:       1000, // a recovery outruns compaction, which comes afterwards
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
-	opts.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	opts.Experimental.CompactionScheduler = t.compactions
 	for i := range opts.Levels {
-		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		opts.Levels[i].BlockSize = 8 << 10
-		if i > 0 {
-			opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
-		}
+		l := &opts.Levels[i]
+		l.FilterPolicy = bloom.FilterPolicy(10)
+		l.IndexBlockSize = 512 << 10 // one level of index: a second one is a second block to find
+		// Rows compress to three quarters, and each read of a row that is not cached would pay for it.
+		l.Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
 	db, err := pebble.Open(t.path(), opts)
 	if err != nil {
@@ -147,8 +147,8 @@ func (t *stateTable) store(partition int32, o storeOptions) (*store, error) {
 	return s, nil
 }
 
-// cacheShare divides a cache budget among the table's active stores.
-func (t *stateTable) cacheShare(total int) int {
+// share divides a budget among the table's active stores.
+func (t *stateTable) share(total int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	active := 0

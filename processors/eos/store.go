@@ -19,8 +19,10 @@ const (
 	writeAfter        = time.Second
 	maxUnwrittenBytes = 4 * writeBytes
 
-	// bulkBytes is the size of one batch during recovery.
-	bulkBytes = 1 << 20
+	// What the batches of all recovering partitions may hold, and one of them. A batch of maxBulkBytes goes to disk sorted, without the memtable.
+	bulkBytes    = 16 << 20
+	minBulkBytes = 512 << 10
+	maxBulkBytes = 4 << 20
 )
 
 var (
@@ -87,6 +89,8 @@ type store struct {
 	persisted  position // as it is in Pebble
 	recovering bool
 	bulk       *pebble.Batch // recovery writes, nil if there are none
+	bulkLimit  int
+	filling    bool // compactions wait for this recovery
 	timer      *time.Timer
 	closed     bool
 	indexed    bool  // index entries in Pebble are complete but for unwritten rows
@@ -109,7 +113,7 @@ func newStore(t *stateTable, partition int32, o storeOptions) (*store, error) {
 	if o.cacheBytes == 0 {
 		o.cacheBytes = defaultCacheBytes
 	}
-	s := &store{table: t, db: t.db, partition: partition, o: o, recovering: true, nextAt: noDeadline}
+	s := &store{table: t, db: t.db, partition: partition, o: o, recovering: true, bulkLimit: minBulkBytes, nextAt: noDeadline}
 	s.writeEnded.L = &s.mu
 	s.rows.clear()
 	if err := s.load(); err != nil {
@@ -131,6 +135,7 @@ func (s *store) Open() error {
 	s.reconciledAt = time.Time{}
 	s.rows.clear()
 	s.setCacheLimit()
+	s.bulkLimit = max(minBulkBytes, min(s.table.share(bulkBytes), maxBulkBytes))
 	return nil
 }
 
@@ -146,6 +151,7 @@ func (s *store) Close() error {
 	if err := s.writeAll(); err != nil {
 		return err
 	}
+	s.filled()
 	s.rows.clear()
 	return nil
 }
@@ -156,6 +162,7 @@ func (s *store) shutdown() error {
 	defer s.mu.Unlock()
 	s.dropOpen()
 	err := s.writeAll()
+	s.filled()
 	s.closed = true
 	if s.timer != nil {
 		s.timer.Stop()

@@ -72,7 +72,7 @@ func (s *store) buildIndex() error {
 }
 
 func (s *store) rebuildIndex() error {
-	b := s.db.NewBatchWithSize(bulkBytes)
+	b := s.db.NewBatchWithSize(minBulkBytes)
 	defer func() { _ = b.Close() }()
 	if err := b.DeleteRange(s.keyspace(nil, kindIndex), s.keyspace(nil, kindEnd), nil); err != nil {
 		return err
@@ -84,14 +84,14 @@ func (s *store) rebuildIndex() error {
 	defer func() { _ = it.Close() }()
 	for ok := it.First(); ok; ok = it.Next() {
 		s.appendHints(b, string(it.Key()[5:]), it.Value())
-		if b.Len() < bulkBytes {
+		if b.Len() < minBulkBytes {
 			continue
 		}
 		if err := b.Commit(pebble.NoSync); err != nil {
 			return err
 		}
 		_ = b.Close()
-		b = s.db.NewBatchWithSize(bulkBytes)
+		b = s.db.NewBatchWithSize(minBulkBytes)
 	}
 	if err := it.Error(); err != nil {
 		return err

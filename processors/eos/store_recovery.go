@@ -146,7 +146,7 @@ func (s *store) putBulk(key string, value []byte) error {
 		return err
 	}
 	if s.bulk == nil {
-		s.bulk = s.db.NewBatchWithSize(bulkBytes + bulkBytes/4)
+		s.bulk = s.db.NewBatchWithSize(s.bulkLimit + s.bulkLimit/8)
 	}
 	if err := s.appendRow(s.bulk, key, value); err != nil {
 		return err
@@ -164,7 +164,7 @@ func (s *store) putBulk(key string, value []byte) error {
 // setBulkOffset ends the row that putBulk wrote. A batch ends here and nowhere else, so that its rows and its offset agree. The caller holds mu.
 func (s *store) setBulkOffset(offset int64) error {
 	s.position.offset = offset
-	if s.bulk != nil && s.bulk.Len() >= bulkBytes {
+	if s.bulk != nil && s.bulk.Len() >= s.bulkLimit {
 		return s.writeBulk()
 	}
 	return nil
@@ -175,6 +175,8 @@ func (s *store) writeBulk() error {
 	b := s.bulk
 	s.bulk = nil
 	defer func() { _ = b.Close() }()
+	s.table.compactions.recoveryWrote(!s.filling, b.Len())
+	s.filling = true
 	if err := s.appendPosition(b, s.position); err != nil {
 		return err
 	}
@@ -210,6 +212,15 @@ func (s *store) endRecovery() error {
 		return s.table.check(err)
 	}
 	s.recovering = false
+	s.filled()
 	s.rows.clear()
 	return nil
+}
+
+// filled lets compactions go on when a recovery has ended, one way or the other.
+func (s *store) filled() {
+	if s.filling {
+		s.filling = false
+		s.table.compactions.recoveryEnded()
+	}
 }
