@@ -279,7 +279,7 @@ func TestEveryRefusalHasItsOwnCodeAndSentence(t *testing.T) {
 			t.Errorf("%q is no sentence", err)
 		}
 	}
-	if len(codes) != 16 {
+	if len(codes) != 18 {
 		t.Errorf("%d refusals", len(codes)-1)
 	}
 	if code := mail.Code(mail.ErrNotDue); code != "not_due" {

@@ -153,10 +153,18 @@ func CheckID(mail, command string) error {
 	return nil
 }
 
-// ParseOrigin checks who asks for a mail. Sender is 1 to 64 of A–Z a–z 0–9 . _ ~ -, else ErrSender.
+// ParseOrigin checks who asks for a mail. Sender is 1 to 64 of A–Z a–z 0–9 . _ ~ -, else ErrSender. ReplyTo is 1 to 160 of
+// them or '/', else ErrReplyTo: it is the key of a record that others must be able to read. CorrelationID is one line of at
+// most 160 bytes, else ErrCorrelationID.
 func ParseOrigin(o Origin) (Origin, error) {
 	if o.Sender == "" || len(o.Sender) > 64 || !word(o.Sender, "._~-") {
 		return Origin{}, ErrSender
+	}
+	if o.ReplyTo == "" || len(o.ReplyTo) > 160 || !word(o.ReplyTo, "._~-/") {
+		return Origin{}, ErrReplyTo
+	}
+	if len(o.CorrelationID) > 160 || !printable(o.CorrelationID) {
+		return Origin{}, ErrCorrelationID
 	}
 	return o, nil
 }

@@ -108,13 +108,34 @@ func TestParseMessage(t *testing.T) {
 }
 
 func TestParseOrigin(t *testing.T) {
-	for sender, want := range map[string]error{
-		"customer": nil, "": mail.ErrSender, "customer\n": mail.ErrSender, "a/b": mail.ErrSender,
-		strings.Repeat("s", 64): nil, strings.Repeat("s", 65): mail.ErrSender,
+	long := strings.Repeat("s", 161)
+	for name, tt := range map[string]struct {
+		origin mail.Origin
+		err    error
+	}{
+		"all of it":                    {mail.Origin{Sender: "customer", ReplyTo: "c-17", CorrelationID: "k-1"}, nil},
+		"no correlation":               {mail.Origin{Sender: "customer", ReplyTo: "customer/c-17/3/1"}, nil},
+		"a sentence for a correlation": {mail.Origin{Sender: "customer", ReplyTo: "c-17", CorrelationID: "the move of March"}, nil},
+		"as long as may be":            {mail.Origin{Sender: long[:64], ReplyTo: long[:160], CorrelationID: long[:160]}, nil},
+		"no sender":                    {mail.Origin{ReplyTo: "c-17"}, mail.ErrSender},
+		"a sender of two lines":        {mail.Origin{Sender: "customer\n", ReplyTo: "c-17"}, mail.ErrSender},
+		"a derived sender":             {mail.Origin{Sender: "a/b", ReplyTo: "c-17"}, mail.ErrSender},
+		"a long sender":                {mail.Origin{Sender: long[:65], ReplyTo: "c-17"}, mail.ErrSender},
+		"no reply address":             {mail.Origin{Sender: "customer"}, mail.ErrReplyTo},
+		"a reply address with spaces":  {mail.Origin{Sender: "customer", ReplyTo: "c 17"}, mail.ErrReplyTo},
+		"a long reply address":         {mail.Origin{Sender: "customer", ReplyTo: long}, mail.ErrReplyTo},
+		"a correlation of two lines":   {mail.Origin{Sender: "customer", ReplyTo: "c-17", CorrelationID: "k\n1"}, mail.ErrCorrelationID},
+		"a long correlation":           {mail.Origin{Sender: "customer", ReplyTo: "c-17", CorrelationID: long}, mail.ErrCorrelationID},
 	} {
-		if _, err := mail.ParseOrigin(mail.Origin{Sender: sender}); !errors.Is(err, want) {
-			t.Errorf("%q: %v, want %v", sender, err, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, err := mail.ParseOrigin(tt.origin)
+			if !errors.Is(err, tt.err) {
+				t.Fatalf("%v, want %v", err, tt.err)
+			}
+			if err == nil && got != tt.origin {
+				t.Fatalf("%+v, want %+v", got, tt.origin)
+			}
+		})
 	}
 }
 

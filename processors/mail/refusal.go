@@ -19,6 +19,10 @@ var (
 	ErrLink = errors.New("a link cannot be signed or is not shown by the text")
 	// ErrSender: the sending group has no name.
 	ErrSender = errors.New("the mail does not say who sends it")
+	// ErrReplyTo: the reply address is no key that a reader would accept.
+	ErrReplyTo = errors.New("the reply address is not 1 to 160 of A–Z a–z 0–9 . _ ~ - /")
+	// ErrCorrelationID: longer than 160 bytes or with a control character.
+	ErrCorrelationID = errors.New("the correlation id is not one line of at most 160 bytes")
 	// ErrMailID: the mail's id is not that of its command, or longer than MaxID.
 	ErrMailID = errors.New("the id of a mail is the id of the command that asks for it, at most 120 bytes")
 	// ErrResult: the mailer's report is neither sent nor undeliverable, or its numbers cannot be.
@@ -51,6 +55,8 @@ func refusals() []refusal {
 		{ErrHTML, "html"},
 		{ErrLink, "link"},
 		{ErrSender, "sender"},
+		{ErrReplyTo, "reply_to"},
+		{ErrCorrelationID, "correlation_id"},
 		{ErrMailID, "mail_id"},
 		{ErrResult, "result"},
 		{ErrVersionConflict, "version_conflict"},
