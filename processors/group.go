@@ -160,8 +160,8 @@ func (g *group[S, C, E]) start(o Options) (*eos.Processor, error) {
 			Admit:       r.admit(in),
 		}
 	}
-	cfg.Row = func(_ string, row []byte) error {
-		_, err := schemas.DecodePrivate(row)
+	cfg.Row = func(_ string, row []byte) error { // the fingerprint says it, and recovery reads millions
+		_, _, err := schemas.PrivateSchema(row)
 		return err
 	}
 	if g.deadline != nil {
