@@ -126,7 +126,8 @@ type running[S, C, E any] struct {
 	engine   *eos.Processor
 }
 
-// start builds the graph and the engine of a group. Nothing connects before Run.
+// start builds the graph and the engine of a group. It asks the registry for the ids of all its schemas (or the cache on
+// disk, where they are known); nothing else connects before Run.
 func (g *group[S, C, E]) start(o Options) (*eos.Processor, error) {
 	r := &running[S, C, E]{
 		group: g, codecs: map[string]*schemas.Codec{}, byTopic: map[string]*input[C]{},
@@ -192,6 +193,10 @@ func (r *running[S, C, E]) makeCodecs(ids schemas.IDs) error {
 		}
 		c, err := schemas.NewCodec(t.Name, ids)
 		if err != nil {
+			return fmt.Errorf("%s: schemas of %s: %w", r.name, t.Name, err)
+		}
+		// Every id that may be needed is known before the first record: a record must never meet a registry that is away.
+		if err := c.Lookup(); err != nil {
 			return fmt.Errorf("%s: schemas of %s: %w", r.name, t.Name, err)
 		}
 		r.codecs[t.Name] = c
