@@ -19,6 +19,8 @@ type Range struct {
 	// the broker time to begin at instead.
 	From  int64
 	Since time.Time
+	// Tail begins behind the newest record; it is of use with Follow only.
+	Tail bool
 	// Last reads only that many of the newest offsets of each partition, if not 0.
 	Last int64
 	// Follow goes on after the end until ctx ends.
@@ -156,6 +158,9 @@ func bounds(ctx context.Context, opts []kgo.Opt, r Range) (map[int32]kgo.Offset,
 		end := stable[r.Topic][p].Offset
 		if at, ok := since.Lookup(r.Topic, p); ok {
 			from = max(from, at.Offset)
+		}
+		if r.Tail {
+			from = end
 		}
 		if r.Last > 0 {
 			from = max(from, end-r.Last)
