@@ -64,7 +64,10 @@ func up(t *testing.T) *system {
 		kill()
 		<-read
 		if err := cmd.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("utopia up: %v\n%s", err, stderr.String())
+			t.Errorf("utopia up: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("utopia up said:\n%s", stderr.String())
 		}
 	})
 	select {
