@@ -85,22 +85,6 @@ func Verify(keys Keys, token string, now time.Time) (Claims, error) {
 	return c, nil
 }
 
-// Page returns the address of the confirmation page of a deployment that is reached at base, e.g. https://example.com.
-// Links are opened by people anywhere, so it has to be an absolute http or https address without a fragment of its own.
-// Errors name what is wrong with base and do not quote it: an address may hold a password.
-func Page(base string) (*url.URL, error) {
-	u, err := url.Parse(base)
-	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-		return nil, errors.New("the address that links begin with is not like https://host")
-	case u.User != nil:
-		return nil, errors.New("the address that links begin with holds a user name")
-	case u.Fragment != "" || u.RawQuery != "":
-		return nil, errors.New("the address that links begin with has a query or a fragment")
-	}
-	return u.JoinPath("confirm"), nil
-}
-
 // URL puts a token into the fragment of a page's address. The fragment never leaves the browser by itself: it is in no
 // server's log, no Referer header and no proxy, and the page posts it. Query and path of the page stay as they are.
 func URL(page *url.URL, token string) string {

@@ -220,26 +220,6 @@ func TestURLKeepsTheTokenInTheFragment(t *testing.T) {
 	}
 }
 
-func TestPage(t *testing.T) {
-	for base, want := range map[string]string{
-		"https://example.com":        "https://example.com/confirm",
-		"https://example.com/":       "https://example.com/confirm",
-		"http://127.0.0.1:8080/base": "http://127.0.0.1:8080/base/confirm",
-		"":                           "",
-		"example.com":                "",
-		"ftp://example.com":          "",
-		"https://u:canary@host":      "",
-		"https://example.com#x":      "",
-		"https://example.com?x":      "",
-		"https://%zz":                "",
-	} {
-		got, err := links.Page(base)
-		if (err != nil) != (want == "") || (err == nil && got.String() != want) || (err != nil && strings.Contains(err.Error(), "canary")) {
-			t.Errorf("%s: %v %v, want %s", base, got, err, want)
-		}
-	}
-}
-
 func TestParseKeys(t *testing.T) {
 	good := "k:" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, 32))
 	for name, tc := range map[string]struct {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/mail"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -133,7 +134,7 @@ func New(cfg Config) (*Mailer, error) {
 		changed: make(chan struct{}, 1),
 		parts:   map[int32]*part{},
 	}
-	if m.client, err = kgo.NewClient(append(cfg.Client, m.options()...)...); err != nil {
+	if m.client, err = kgo.NewClient(slices.Concat(cfg.Client, m.options())...); err != nil {
 		return nil, fmt.Errorf("mailer: %w", err)
 	}
 	return m, nil

@@ -22,8 +22,8 @@ const (
 // Handler serves the REST API of the Confluent schema registry.
 func (r *Registry) Handler() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, h := range r.routes() {
-		mux.Handle(pattern, r.serve(h))
+	for _, one := range r.routes() {
+		mux.Handle(one.pattern, r.serve(one.answer))
 	}
 	mux.Handle("/", r.serve(func(req *http.Request) (any, error) {
 		return nil, errorf(http.StatusNotFound, "HTTP 404 Not Found: %s", req.URL.Path)
@@ -35,43 +35,47 @@ func (r *Registry) Handler() http.Handler {
 // endpoint answers a request; serve writes the answer.
 type endpoint func(*http.Request) (any, error)
 
-func (r *Registry) routes() map[string]endpoint {
-	all := map[string]endpoint{
-		"GET /{$}":                                   constant(struct{}{}),
-		"GET /contexts":                              constant([]string{"."}),
-		"GET /schemas/types":                         constant([]string{"AVRO"}),
-		"GET /v1/metadata/id":                        constant(map[string]any{"scope": map[string]any{"path": []string{}, "clusters": map[string]string{"kafka-cluster": "utopia"}}}),
-		"GET /v1/metadata/version":                   constant(map[string]string{"version": "utopia", "commitId": ""}),
-		"GET /schemas":                               r.getSchemas,
-		"GET /schemas/ids/{id}":                      r.getByID,
-		"GET /subjects":                              r.getSubjects,
-		"POST /subjects/{subject}":                   r.postLookup,
-		"GET /config":                                r.getLevel,
-		"PUT /config":                                r.putLevel,
-		"DELETE /config":                             r.deleteLevel,
-		"GET /config/{subject}":                      r.getLevel,
-		"PUT /config/{subject}":                      r.putLevel,
-		"DELETE /config/{subject}":                   r.deleteLevel,
-		"GET /mode":                                  r.getMode,
-		"PUT /mode":                                  r.putMode,
-		"DELETE /mode":                               r.deleteMode,
-		"GET /mode/{subject}":                        r.getMode,
-		"PUT /mode/{subject}":                        r.putMode,
-		"DELETE /mode/{subject}":                     r.deleteMode,
-		"GET /schemas/ids/{id}/schema":               r.getTextByID,
-		"GET /schemas/ids/{id}/subjects":             r.getSubjectsByID,
-		"GET /schemas/ids/{id}/versions":             r.getVersionsByID,
-		"GET /subjects/{subject}/versions":           r.getVersions,
-		"POST /subjects/{subject}/versions":          r.postRegister,
-		"GET /subjects/{subject}/versions/{version}": r.getVersion,
-		"GET /subjects/{subject}/versions/{version}/schema":         r.getText,
-		"GET /subjects/{subject}/versions/{version}/referencedby":   r.getReferencedBy,
-		"DELETE /subjects/{subject}":                                r.deleteSubject,
-		"DELETE /subjects/{subject}/versions/{version}":             r.deleteVersion,
-		"POST /compatibility/subjects/{subject}/versions":           r.postCompatible,
-		"POST /compatibility/subjects/{subject}/versions/{version}": r.postCompatible,
+type route struct {
+	pattern string
+	answer  endpoint
+}
+
+func (r *Registry) routes() []route {
+	return []route{
+		{"GET /{$}", constant(struct{}{})},
+		{"GET /contexts", constant([]string{"."})},
+		{"GET /schemas/types", constant([]string{"AVRO"})},
+		{"GET /v1/metadata/id", constant(map[string]any{"scope": map[string]any{"path": []string{}, "clusters": map[string]string{"kafka-cluster": "utopia"}}})},
+		{"GET /v1/metadata/version", constant(map[string]string{"version": "utopia", "commitId": ""})},
+		{"GET /schemas", r.getSchemas},
+		{"GET /schemas/ids/{id}", r.getByID},
+		{"GET /subjects", r.getSubjects},
+		{"POST /subjects/{subject}", r.postLookup},
+		{"GET /config", r.getLevel},
+		{"PUT /config", r.putLevel},
+		{"DELETE /config", r.deleteLevel},
+		{"GET /config/{subject}", r.getLevel},
+		{"PUT /config/{subject}", r.putLevel},
+		{"DELETE /config/{subject}", r.deleteLevel},
+		{"GET /mode", r.getMode},
+		{"PUT /mode", r.putMode},
+		{"DELETE /mode", r.deleteMode},
+		{"GET /mode/{subject}", r.getMode},
+		{"PUT /mode/{subject}", r.putMode},
+		{"DELETE /mode/{subject}", r.deleteMode},
+		{"GET /schemas/ids/{id}/schema", r.getTextByID},
+		{"GET /schemas/ids/{id}/subjects", r.getSubjectsByID},
+		{"GET /schemas/ids/{id}/versions", r.getVersionsByID},
+		{"GET /subjects/{subject}/versions", r.getVersions},
+		{"POST /subjects/{subject}/versions", r.postRegister},
+		{"GET /subjects/{subject}/versions/{version}", r.getVersion},
+		{"GET /subjects/{subject}/versions/{version}/schema", r.getText},
+		{"GET /subjects/{subject}/versions/{version}/referencedby", r.getReferencedBy},
+		{"DELETE /subjects/{subject}", r.deleteSubject},
+		{"DELETE /subjects/{subject}/versions/{version}", r.deleteVersion},
+		{"POST /compatibility/subjects/{subject}/versions", r.postCompatible},
+		{"POST /compatibility/subjects/{subject}/versions/{version}", r.postCompatible},
 	}
-	return all
 }
 
 func constant(v any) endpoint { return func(*http.Request) (any, error) { return v, nil } }
