@@ -91,8 +91,9 @@ func (c *Config) validate() error {
 			refuse("deadlines need a table, Due and Encode")
 		}
 	}
-	if c.TransactionTimeout < c.CommitInterval {
-		refuse("a commit interval of %v does not fit a transaction timeout of %v", c.CommitInterval, c.TransactionTimeout)
+	interval, timeout := orDefault(c.CommitInterval, defaultCommitInterval), orDefault(c.TransactionTimeout, defaultTransactionTimeout)
+	if timeout < interval {
+		refuse("a commit interval of %v does not fit a transaction timeout of %v", interval, timeout)
 	}
 	return errors.Join(errs...)
 }
