@@ -272,7 +272,7 @@ func TestBadInput(t *testing.T) {
 	}
 
 	// What the broker itself does not take.
-	noise := make([]byte, topics.CustomerCommands.MaxBytes+1) // which no compression makes smaller
+	noise := make([]byte, 2*topics.RecordBytes+1) // which no compression makes smaller
 	for i, x := 0, uint32(1); i < len(noise); i++ {
 		x = x*1664525 + 1013904223
 		noise[i] = byte(x >> 24)
@@ -281,6 +281,19 @@ func TestBadInput(t *testing.T) {
 	if err := w.client.ProduceSync(t.Context(), tooLarge).FirstErr(); err == nil {
 		t.Error("the broker takes more than max.message.bytes")
 	}
+	// A record that it takes because it compresses well is too large for the dead letters, too: these say where it is.
+	huge := &kgo.Record{Topic: topics.CustomerCommands.Name, Partition: topics.Partition("c-1", townPartitions), Key: key, Value: make([]byte, topics.BatchBytes+1)}
+	if err := w.client.ProduceSync(t.Context(), huge).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	w.until("dead letter of the huge record", func(r *kgo.Record) bool {
+		h := map[string]string{}
+		for _, header := range r.Headers {
+			h[header.Key] = string(header.Value)
+		}
+		return r.Topic == huge.Topic+".dlq" && r.Value == nil && r.Key == nil && h[eos.HeaderReason] == eos.ReasonTooLarge &&
+			h[eos.HeaderOffset] == strconv.FormatInt(huge.Offset, 10) && strings.Contains(h[eos.HeaderDetail], "SHA-256")
+	})
 
 	// And it goes on: the same command again is the same answer, a new one is a new one.
 	repeat := w.send(topics.CustomerCommands, key, w.encode(topics.CustomerCommands, saskia))

@@ -38,7 +38,7 @@ const (
 	deadUnknownType = "unknown_type"
 	deadInvalid     = "invalid"
 	deadDefect      = "defect"
-	deadTooLarge    = "too_large"
+	deadTooLarge    = "output_too_large"
 )
 
 // Options is what every group needs to run.

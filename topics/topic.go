@@ -166,16 +166,12 @@ func (t Topic) processors() []string {
 // Config returns the topic's configuration as Kafka spells it. Partition count, replication factor and
 // min.insync.replicas depend on the cluster and are not in it (see Partitions, Replication, MinInSync).
 //
-// max.message.bytes limits a whole batch, so topics that only this system writes get twice MaxBytes: a processor's batches
-// are as large as BatchBytes.
+// max.message.bytes limits a whole batch as compressed, not a record: it is twice MaxBytes, so that a processor's batches
+// (BatchBytes) fit everywhere. What is too large for a record is refused by whoever reads it.
 func (t Topic) Config() map[string]string {
-	batch := t.MaxBytes
-	if t.Audience != FromProducers {
-		batch = 2 * RecordBytes
-	}
 	c := map[string]string{
 		"message.timestamp.type": string(t.Timestamp),
-		"max.message.bytes":      strconv.Itoa(batch),
+		"max.message.bytes":      strconv.Itoa(2 * RecordBytes),
 	}
 	switch t.Cleanup {
 	case Delete:

@@ -168,7 +168,7 @@ func TestConfig(t *testing.T) {
 	}{
 		"an input log is deleted after a week, by the broker's clock": {topics.CustomerCommands, map[string]string{
 			"cleanup.policy": "delete", "retention.ms": fmt.Sprint((7 * 24 * time.Hour).Milliseconds()),
-			"message.timestamp.type": "LogAppendTime", "max.message.bytes": "1048576",
+			"message.timestamp.type": "LogAppendTime", "max.message.bytes": "2097152",
 		}},
 		"an event store is kept for ever": {topics.CustomerEvents, map[string]string{
 			"cleanup.policy": "delete", "retention.ms": "-1",

@@ -1,6 +1,7 @@
 package eos
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -28,6 +29,9 @@ type admission struct {
 
 // judge decides about r. The reject is set for refused, the error for blocked.
 func (a *admission) judge(r *kgo.Record) (verdict, *Reject, error) {
+	if size := sizeOf(r); size > topics.RecordBytes {
+		return refused, &Reject{Reason: ReasonTooLarge, Detail: fmt.Sprintf("%d bytes, value with SHA-256 %x left out", size, sha256.Sum256(r.Value))}, nil
+	}
 	if r.Key == nil {
 		return refused, &Reject{Reason: ReasonNilKey}, nil
 	}
@@ -50,6 +54,15 @@ func (a *admission) judge(r *kgo.Record) (verdict, *Reject, error) {
 		return refused, &Reject{Reason: ReasonWrongPartition, Detail: fmt.Sprintf("belongs to %d of %d", home, a.partitions)}, nil
 	}
 	return admitted, nil, nil
+}
+
+// sizeOf is what a record takes without compression. A broker measures compressed batches, so that one can be larger than what its topic takes.
+func sizeOf(r *kgo.Record) int {
+	size := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	return size
 }
 
 // rejected reads Admit's error. One that is neither a Reject nor ErrBlocked is a reason without a code: the record is refused, never handled.

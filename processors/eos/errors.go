@@ -44,6 +44,7 @@ const (
 	ReasonBadKey         = "bad_key"
 	ReasonNilValue       = "nil_value"
 	ReasonWrongPartition = "wrong_partition"
+	ReasonTooLarge       = "too_large" // key, value and headers above topics.RecordBytes; the dead letter has none of them
 	ReasonInadmissible   = "inadmissible"
 )
 

@@ -48,13 +48,25 @@ func (p *Processor) judge(names []string) error {
 	refuse := func(format string, args ...any) { refusals = append(refusals, fmt.Errorf(format, args...)) }
 
 	p.judgeVersions(refuse)
+	var single []string
 	for _, name := range names {
 		t, ok := p.facts.topics[name]
 		if !ok {
 			refuse("topic %s does not exist: make it with \"utopia topics apply\"", name)
 			continue
 		}
-		p.judgeReplication(name, t, refuse)
+		inSync := t.number("min.insync.replicas", 1)
+		switch {
+		case t.replicas >= 2 && inSync >= 2 && t.replicas >= inSync:
+		case p.cfg.Dev:
+			single = append(single, name)
+		default:
+			refuse("topic %s has %d replicas and min.insync.replicas=%d: losing a broker would lose acknowledged records; use at least 2 of both (3 and 2 are usual), or --dev for a cluster that may lose data",
+				name, t.replicas, inSync)
+		}
+	}
+	if len(single) > 0 {
+		p.log.Warn("topics are not replicated: losing a broker loses their records", slog.Int("topics", len(single)), slog.String("first", single[0]))
 	}
 	p.judgePartitions(refuse)
 	for _, name := range p.inputs {
@@ -91,20 +103,6 @@ func (p *Processor) judgeVersions(refuse func(string, ...any)) {
 			return
 		}
 	}
-}
-
-func (p *Processor) judgeReplication(name string, t topicFacts, refuse func(string, ...any)) {
-	inSync := t.number("min.insync.replicas", 1)
-	if t.replicas >= 2 && inSync >= 2 && t.replicas >= inSync {
-		return
-	}
-	if p.cfg.Dev {
-		p.log.Warn("a topic is not replicated: losing a broker loses its records", slog.String("topic", name),
-			slog.Int("replicas", t.replicas), slog.Int("min_insync_replicas", inSync))
-		return
-	}
-	refuse("topic %s has %d replicas and min.insync.replicas=%d: losing a broker would lose acknowledged records; use at least 2 of both (3 and 2 are usual), or --dev for a cluster that may lose data",
-		name, t.replicas, inSync)
 }
 
 // judgePartitions sees to it that a key has the same partition number everywhere in the group.

@@ -10,11 +10,14 @@ import (
 )
 
 // deadLetter copies an input record to its topic's dead letters: key, value and headers as received, the reason and the origin in further headers,
-// in the partition of the same number.
+// in the partition of the same number. A record that is too large for any topic stays where it is: the dead letter only says where that is.
 func deadLetter(r *kgo.Record, topic, reason, detail string) *kgo.Record {
 	d := newRecord()
-	d.Topic, d.Partition, d.Key, d.Value = topic, r.Partition, r.Key, r.Value
-	d.Headers = append(slices.Clip(r.Headers),
+	d.Topic, d.Partition = topic, r.Partition
+	if reason != ReasonTooLarge {
+		d.Key, d.Value, d.Headers = r.Key, r.Value, slices.Clip(r.Headers)
+	}
+	d.Headers = append(d.Headers,
 		kgo.RecordHeader{Key: HeaderReason, Value: []byte(reason)},
 		kgo.RecordHeader{Key: HeaderTopic, Value: []byte(r.Topic)},
 		kgo.RecordHeader{Key: HeaderPartition, Value: strconv.AppendInt(nil, int64(r.Partition), 10)},

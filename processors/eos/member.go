@@ -12,6 +12,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"utopia/topics"
 )
 
 // member is one client in the group: what it consumes and produces belongs to one transactional id. A member whose transaction did not commit is closed
@@ -79,6 +81,11 @@ func (m *member) options() []kgo.Opt {
 		// right is decided in assigned.
 		kgo.ConsumeResetOffset(kgo.NoResetOffset().AtStart()),
 		kgo.FetchMaxBytes(int32(c.MaxBytes)), //nolint:gosec // A few MiB.
+		// A partition that is assigned while a fetch of the same broker waits for records is only in the next fetch: with the default
+		// of 5 s a restarted member with a backlog stood still for that long.
+		kgo.FetchMaxWait(250 * time.Millisecond),
+		// A dead letter is the largest record that is admitted, and the headers that say why.
+		kgo.ProducerBatchMaxBytes(topics.BatchBytes),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(partitioner()),
 		// Records wait for the flush at the end of a small transaction; a large one sends full batches meanwhile.

@@ -91,7 +91,7 @@ func New(ctx context.Context, cfg Config) (*System, error) {
 
 func (s *System) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		s.openDir, s.openBroker, s.openRegistry, s.openMail, s.openViews, s.openProcessors, s.openHTTP,
+		s.openDir, s.openBroker, s.openRegistry, s.openHTTP, s.openMail, s.openViews, s.openProcessors,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -249,7 +249,6 @@ func (s *System) openMail(ctx context.Context) error {
 	if err := s.openKeys(); err != nil {
 		return err
 	}
-	s.Inbox = smtpd.New(smtpd.Options{Keep: 5000, Logger: s.cfg.Logger})
 	ln, err := smtpd.Listen(ctx, "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -262,7 +261,7 @@ func (s *System) openMail(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("mailer: %w", err)
 	}
-	page, err := url.Parse(fmt.Sprintf("http://127.0.0.1:%d/confirm", s.cfg.HTTP))
+	page, err := url.Parse(s.HTTPURL + "/confirm")
 	if err != nil {
 		return fmt.Errorf("mailer: %w", err)
 	}
@@ -283,18 +282,8 @@ func (s *System) openMail(ctx context.Context) error {
 
 func (s *System) openKeys() error {
 	s.KeyFile = filepath.Join(s.state, "link-keys")
-	if _, err := os.Stat(s.KeyFile); err != nil {
-		line, err := links.GenerateKey("up")
-		if err != nil {
-			return fmt.Errorf("link keys: %w", err)
-		}
-		if err := os.WriteFile(s.KeyFile, []byte(line+"\n"), 0o600); err != nil {
-			return fmt.Errorf("link keys: %w", err)
-		}
-	}
 	var err error
-	s.Keys, err = links.LoadKeys(s.KeyFile)
-	if err != nil {
+	if s.Keys, err = links.LoadOrCreateKeys(s.KeyFile); err != nil {
 		return fmt.Errorf("link keys: %w", err)
 	}
 	return nil
@@ -362,6 +351,7 @@ func (s *System) openProcessors(context.Context) error {
 // openHTTP serves health, metrics and the mails that were sent.
 func (s *System) openHTTP(ctx context.Context) error {
 	s.server.Log, s.server.Metrics = s.cfg.Logger, s.cfg.MetricsHandler
+	s.Inbox = smtpd.New(smtpd.Options{Keep: 5000, Logger: s.cfg.Logger})
 	mux := http.NewServeMux()
 	mux.Handle("/dev/mail/", http.StripPrefix("/dev/mail", s.Inbox.Handler()))
 	mux.HandleFunc("GET /{$}", s.front)
