@@ -143,16 +143,26 @@ func TestOffsetsAreShownAndSetOnlyWhileNobodyRuns(t *testing.T) {
 	if diff := cmp.Diff(cluster.PartitionOffset{Topic: topic, Partition: 1, Committed: -1, End: 5, Lag: 5}, at()); diff != "" {
 		t.Fatal(diff)
 	}
-	for to, want := range map[string]int64{"3": 3, "end": 5, "start": 0, time.Now().Add(time.Hour).Format(time.RFC3339): 5, "2020-01-01T00:00:00Z": 0} {
-		moves, err := cluster.PlanMoves(t.Context(), f.adm, group, topic, 1, to)
+	for _, step := range []struct {
+		to   string
+		want int64
+	}{
+		{"3", 3},
+		{"end", 5},
+		{time.Now().Add(time.Hour).Format(time.RFC3339), 5},
+		{"2020-01-01T00:00:00Z", 0},
+		{"2", 2},
+		{"start", 0},
+	} {
+		moves, err := cluster.PlanMoves(t.Context(), f.adm, group, topic, 1, step.to)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := cluster.SetOffsets(t.Context(), f.adm, group, moves); err != nil {
 			t.Fatal(err)
 		}
-		if o := at(); o.Committed != want || o.Lag != 5-want {
-			t.Errorf("to %s: %+v", to, o)
+		if o := at(); o.Committed != step.want || o.Lag != 5-step.want {
+			t.Errorf("to %s: %+v", step.to, o)
 		}
 	}
 	for _, wrong := range []struct{ topic, to string }{{topic, "6"}, {topic, "-1"}, {topic, "soon"}, {"customer.events.v1", "start"}} {
