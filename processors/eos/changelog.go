@@ -37,7 +37,7 @@ type changelogOptions struct {
 
 // changelogConsumer returns the builder of the consumer that Goka recovers tables and feeds views with.
 func changelogConsumer(o changelogOptions) goka.SaramaConsumerBuilder {
-	return func([]string, string) (sarama.Consumer, error) { return newChangelog(o) }
+	return func([]string, string) (sarama.Consumer, error) { return newChangelog(context.Background(), o) }
 }
 
 // skipMarkers is the update callback of every table. It ignores the messages that stand for transaction markers: those only move the offset.
@@ -63,7 +63,7 @@ type changelog struct {
 	client *kgo.Client
 	logger *slog.Logger
 	stop   context.CancelFunc
-	ctx    context.Context // ended by stop
+	ctx    context.Context // of the loop
 	ended  chan struct{}
 
 	mu       sync.Mutex
@@ -78,7 +78,8 @@ type changelog struct {
 
 var _ sarama.Consumer = (*changelog)(nil)
 
-func newChangelog(o changelogOptions) (*changelog, error) {
+// newChangelog starts a reader, which ends with ctx or Close.
+func newChangelog(ctx context.Context, o changelogOptions) (*changelog, error) {
 	opts := append(o.client[:len(o.client):len(o.client)],
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
@@ -101,7 +102,7 @@ func newChangelog(o changelogOptions) (*changelog, error) {
 		active:  make(map[topicPartition]*partitionReader),
 		wake:    func() {},
 	}
-	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.ctx, c.stop = context.WithCancel(ctx)
 	go c.run()
 	return c, nil
 }

@@ -121,7 +121,7 @@ func (r *partitionReader) AsyncClose() {
 // Close ends the reading and waits for it. It returns the errors that nobody has taken.
 func (r *partitionReader) Close() error {
 	r.AsyncClose()
-	for range r.messages { //nolint:revive // Drained, as sarama promises.
+	for range r.messages {
 	}
 	var errs sarama.ConsumerErrors
 	for err := range r.errors {

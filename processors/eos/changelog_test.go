@@ -91,7 +91,7 @@ func (c *logCluster) logs(tb testing.TB) *tableLogs {
 
 func (c *logCluster) changelog(tb testing.TB) *changelog {
 	tb.Helper()
-	l, err := newChangelog(changelogOptions{client: c.opts, logger: testLogger(tb)})
+	l, err := newChangelog(context.Background(), changelogOptions{client: c.opts, logger: testLogger(tb)})
 	mustDo(tb, err)
 	tb.Cleanup(func() { _ = l.Close() })
 	return l
@@ -99,6 +99,7 @@ func (c *logCluster) changelog(tb testing.TB) *changelog {
 
 // testLogger writes to the test's log; what Pebble and Goka say is shown with EOS_DEBUG=1.
 func testLogger(tb testing.TB) *slog.Logger {
+	tb.Helper()
 	level := slog.LevelInfo
 	if os.Getenv("EOS_DEBUG") != "" {
 		level = slog.LevelDebug
@@ -308,7 +309,7 @@ func TestTableLogsRetryWhatPasses(t *testing.T) {
 			return nil, nil, false
 		}
 		c.KeepControl()
-		req := r.(*kmsg.ListOffsetsRequest) //nolint:forcetypeassert // By the key.
+		req := r.(*kmsg.ListOffsetsRequest)                    //nolint:forcetypeassert // By the key.
 		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse) //nolint:forcetypeassert // By the key.
 		for _, rt := range req.Topics {
 			st := kmsg.NewListOffsetsResponseTopic()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -38,6 +39,7 @@ type stateTable struct {
 	compactions *compactions
 
 	failure atomic.Pointer[error] // why the table cannot be used any more
+	broken  chan struct{}         // closed when there is a failure
 
 	mu        sync.Mutex
 	stores    map[int32]*store
@@ -47,13 +49,13 @@ type stateTable struct {
 
 // openStateTable opens the table's files. Damaged ones are removed once: the table is then read from its log.
 func openStateTable(d *stateDir, topic string, logger *slog.Logger) (*stateTable, error) {
-	t := &stateTable{d: d, topic: topic, logger: logger, stores: make(map[int32]*store), lastFlush: time.Now()}
+	t := &stateTable{d: d, topic: topic, logger: logger, stores: make(map[int32]*store), lastFlush: time.Now(), broken: make(chan struct{})}
 	var damage error
 	if t.flagged(damagedSuffix) {
 		damage = errors.New("damage was found by the process before this one")
 	} else if damage = t.openDB(); damage == nil {
 		return t, nil
-	} else if !isDamage(damage) {
+	} else if isSystem(damage) {
 		return nil, fmt.Errorf("open the state of %s: %w", topic, damage)
 	}
 	if err := t.rebuild(damage); err != nil {
@@ -206,6 +208,7 @@ func (t *stateTable) fail(err error) {
 	if !t.failure.CompareAndSwap(nil, &err) {
 		return
 	}
+	close(t.broken)
 	t.logger.Error("local state cannot be used any more", slog.String("topic", t.topic), slog.String("error", err.Error()))
 	if !isDamage(err) {
 		return
@@ -240,8 +243,15 @@ func (t *stateTable) unflag(suffix string) error {
 
 func isTableFile(name string) bool { return strings.HasPrefix(name, tablePrefix) }
 
-// isDamage says whether err means that files were changed or are missing, as opposed to a disk that is full or a file that may not be opened.
+// isDamage says whether an error while the table is used means that files were changed or are missing, as opposed to a disk that is full.
 func isDamage(err error) bool { return pebble.IsCorruptionError(err) || isNotExist(err) }
+
+// isSystem says whether err is the operating system's refusal rather than something that Pebble found in its files, such as a wrong size or a format
+// that this release does not know.
+func isSystem(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && errno != syscall.ENOENT
+}
 
 func isNotExist(err error) bool { return errors.Is(err, os.ErrNotExist) }
 

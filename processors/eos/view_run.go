@@ -118,7 +118,7 @@ func (v *View) feed(ctx context.Context, d *stateDir, logs *tableLogs) error {
 	if err := d.sameLog(v.cfg.Topic, log); err != nil {
 		return err
 	}
-	consumer, err := newChangelog(changelogOptions{client: v.cfg.Client, logger: v.cfg.Logger})
+	consumer, err := newChangelog(ctx, changelogOptions{client: v.cfg.Client, logger: v.cfg.Logger})
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (v *View) feed(ctx context.Context, d *stateDir, logs *tableLogs) error {
 			if err != nil {
 				return nil, err
 			}
-			return v.opened(partition, st)
+			return v.opened(ctx, cancel, partition, st)
 		}),
 	)
 	if err != nil {
@@ -171,11 +171,19 @@ func (v *View) begin(n int) {
 	}
 }
 
-func (v *View) opened(partition int32, st storage.Storage) (storage.Storage, error) {
+// opened notes a partition's store. When its table cannot be used any more, the feed ends: nothing else may ever touch the table again.
+func (v *View) opened(ctx context.Context, end context.CancelFunc, partition int32, st storage.Storage) (storage.Storage, error) {
 	a, ok := st.(*assignment)
 	if !ok {
 		return nil, fmt.Errorf("eos: view storage is a %T", st)
 	}
+	go func() {
+		select {
+		case <-a.table.broken:
+			end()
+		case <-ctx.Done():
+		}
+	}()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	p := v.partitions[partition]

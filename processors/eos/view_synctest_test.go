@@ -52,4 +52,3 @@ func viewOfATopicMadeAnew(t *testing.T) {
 	}
 	stop()
 }
-
