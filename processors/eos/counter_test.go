@@ -1,12 +1,15 @@
 package eos
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"runtime/pprof"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -102,9 +105,10 @@ func (w *world) verify() {
 	perKey := make(map[string]uint64)
 	for p, records := range w.dump(events, kgo.ReadCommitted()) {
 		for _, r := range records {
-			var id string
-			var n uint64
-			if _, err := fmt.Sscanf(string(r.Value), "%s %d", &id, &n); err != nil {
+			at := bytes.LastIndexByte(r.Value, ' ')
+			id := string(r.Value[:max(at, 0)])
+			n, err := strconv.ParseUint(string(r.Value[at+1:]), 10, 64)
+			if err != nil {
 				w.tb.Fatalf("event %q: %v", r.Value, err)
 			}
 			got[id]++
@@ -118,8 +122,8 @@ func (w *world) verify() {
 			got[string(r.Value)]++
 		}
 	}
-	if diff := gocmp.Diff(want, got); diff != "" {
-		w.tb.Errorf("outcomes per command (-sent +got):\n%s", head(diff))
+	if !maps.Equal(want, got) {
+		w.tb.Errorf("outcomes per command (-sent +got):\n%s", head(gocmp.Diff(want, got)))
 	}
 	rows := make(map[string]uint64)
 	for _, records := range w.dump(tableName, kgo.ReadCommitted()) {
@@ -127,8 +131,8 @@ func (w *world) verify() {
 			rows[string(r.Key)] = count(r.Value)
 		}
 	}
-	if diff := gocmp.Diff(perKey, rows); diff != "" {
-		w.tb.Errorf("table (-events +rows):\n%s", head(diff))
+	if !maps.Equal(perKey, rows) {
+		w.tb.Errorf("table (-events +rows):\n%s", head(gocmp.Diff(perKey, rows)))
 	}
 	w.verifyStable()
 }
