@@ -41,7 +41,7 @@ const (
 // world is a cluster with the counter's topics, and what talks to it.
 type world struct {
 	tb         testing.TB
-	rng        *rand.Rand
+	rng        *dice
 	cluster    *kfake.Cluster
 	virtual    *kfake.VirtualNetwork // nil: the loopback interface
 	partitions int32
@@ -51,6 +51,28 @@ type world struct {
 	log  ring // the last lines of the engine's log
 	mu   sync.Mutex
 	hits map[string]int // faults that were really met
+}
+
+// dice is a source of randomness for several goroutines.
+type dice struct {
+	mu  sync.Mutex
+	rng *rand.Rand
+}
+
+func newDice(seed, stream uint64) *dice { return &dice{rng: rand.New(rand.NewPCG(seed, stream))} }
+
+// IntN returns a number of [0, n).
+func (d *dice) IntN(n int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rng.IntN(n)
+}
+
+// Uint64 returns any number.
+func (d *dice) Uint64() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rng.Uint64()
 }
 
 // ring keeps the last lines written to it.
@@ -106,7 +128,7 @@ func newWorld(tb testing.TB, seed uint64, opts ...worldOption) *world {
 	for _, o := range opts {
 		o(&cfg)
 	}
-	w := &world{tb: tb, rng: rand.New(rand.NewPCG(seed, 7)), virtual: cfg.virtual, partitions: cfg.partitions, hits: make(map[string]int)}
+	w := &world{tb: tb, rng: newDice(seed, 7), virtual: cfg.virtual, partitions: cfg.partitions, hits: make(map[string]int)}
 	kopts := append([]kfake.Opt{kfake.NumBrokers(cfg.brokers)}, cfg.kfake...)
 	if cfg.virtual != nil {
 		ports := make([]int, cfg.brokers)
@@ -312,7 +334,7 @@ func (i *instance) stop() {
 // returned.
 func (i *instance) kill() *vfs.MemFS {
 	i.link.cut()
-	fs := i.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: i.w.rng})
+	fs := i.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(i.w.rng.Uint64(), 1))})
 	i.cancel()
 	<-i.done
 	return fs

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"strconv"
 	"sync"
 	"testing"
@@ -62,7 +61,7 @@ func TestSimulation(t *testing.T) {
 // sim is one simulation.
 type sim struct {
 	*world
-	rng *rand.Rand
+	rng *dice
 	end time.Time // when faults end
 	wg  sync.WaitGroup
 }
@@ -70,10 +69,10 @@ type sim struct {
 func simulate(t *testing.T, seed uint64) map[string]int {
 	w := newWorld(t, seed, onVirtualNetwork(new(kfake.VirtualNetwork)), withPartitions(int32(1+seed%6))) //nolint:gosec // Small.
 	defer w.close()
-	s := &sim{world: w, rng: rand.New(rand.NewPCG(seed, 99)), end: time.Now().Add(time.Duration(60+seed%120) * time.Second)}
+	s := &sim{world: w, rng: newDice(seed, 99), end: time.Now().Add(time.Duration(60+seed%120) * time.Second)}
 	final := make([]*instance, 2+seed%2)
 	for i := range final {
-		rng := rand.New(rand.NewPCG(seed, uint64(i))) //nolint:gosec // Not negative.
+		rng := newDice(seed, uint64(i)) //nolint:gosec // Not negative.
 		s.wg.Go(func() { final[i] = s.supervise(fmt.Sprintf("i%d", i), rng) })
 	}
 	s.wg.Go(s.disturb)
@@ -115,7 +114,7 @@ func (s *sim) load() {
 }
 
 // supervise runs one instance, kills it, stops it, starts it again, and leaves it running in the end.
-func (s *sim) supervise(name string, rng *rand.Rand) *instance {
+func (s *sim) supervise(name string, rng *dice) *instance {
 	fs := vfs.NewCrashableMem()
 	for {
 		died := make(chan struct{})
@@ -163,11 +162,8 @@ func (s *sim) supervise(name string, rng *rand.Rand) *instance {
 }
 
 // launch starts an instance whose answers get lost, and which dies or stands still at some points of its transactions.
-func (s *sim) launch(name string, fs *vfs.MemFS, rng *rand.Rand, died chan struct{}) *instance {
-	var mu sync.Mutex
+func (s *sim) launch(name string, fs *vfs.MemFS, rng *dice, died chan struct{}) *instance {
 	roll := func(n int) bool {
-		mu.Lock()
-		defer mu.Unlock()
 		return time.Now().Before(s.end) && rng.IntN(n) == 0
 	}
 	var once sync.Once
@@ -222,7 +218,7 @@ func (s *sim) launch(name string, fs *vfs.MemFS, rng *rand.Rand, died chan struc
 
 // disturb makes the cluster answer with errors.
 func (s *sim) disturb() {
-	rng := rand.New(rand.NewPCG(s.rng.Uint64(), 3))
+	rng := newDice(s.rng.Uint64(), 3)
 	faults := []struct {
 		key  kmsg.Key
 		errs []*kerr.Error
