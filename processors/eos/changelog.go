@@ -103,7 +103,7 @@ func newChangelog(ctx context.Context, o changelogOptions) (*changelog, error) {
 		wake:    func() {},
 	}
 	c.ctx, c.stop = context.WithCancel(ctx)
-	go c.run()
+	go c.run(c.ctx)
 	return c, nil
 }
 
@@ -157,15 +157,15 @@ func (c *changelog) ask(request func()) {
 }
 
 // run is the loop that owns the client's assignment.
-func (c *changelog) run() {
+func (c *changelog) run(ctx context.Context) {
 	defer close(c.ended)
 	var poll context.Context
-	for c.ctx.Err() == nil {
+	for ctx.Err() == nil {
 		c.mu.Lock()
 		requests := c.requests
 		c.requests = nil
 		if poll == nil || poll.Err() != nil {
-			poll, c.wake = context.WithCancel(c.ctx)
+			poll, c.wake = context.WithCancel(ctx)
 		}
 		c.mu.Unlock()
 		for _, request := range requests {

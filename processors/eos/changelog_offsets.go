@@ -20,7 +20,7 @@ const (
 	// A broker answers "not leader" or "unknown topic" for a while after a topic was made or a leader moved.
 	logsPatience = 30 * time.Second
 	logsBackoff  = 250 * time.Millisecond
-	logsReport   = 10 * time.Second
+	logsReport   = 10 * time.Second // doubles up to a minute
 
 	readUncommitted int8 = 0 // latest = high-water mark
 	readCommitted   int8 = 1 // latest = last stable offset
@@ -110,7 +110,7 @@ func (l *tableLogs) deleteRetention(ctx context.Context, topic string) (time.Dur
 				if err != nil {
 					return 0, fmt.Errorf("%s of %s: %w", name, topic, err)
 				}
-				return time.Duration(ms) * time.Millisecond, nil
+				return max(time.Duration(ms)*time.Millisecond, time.Millisecond), nil // 0 is not "for ever", but "at once"
 			}
 		}
 	}
@@ -192,7 +192,8 @@ func (l *tableLogs) offset(ctx context.Context, topic string, partition int32, a
 // it is not ready.
 func (l *tableLogs) retry(ctx context.Context, what, topic string, ask func() error) error {
 	begin := time.Now()
-	reported := begin.Add(time.Second - logsReport) // what passes within a second is not worth a line
+	every := logsReport
+	reported := begin.Add(time.Second - every) // what passes within a second is not worth a line
 	for {
 		err := ask()
 		if err == nil {
@@ -208,8 +209,8 @@ func (l *tableLogs) retry(ctx context.Context, what, topic string, ask func() er
 		if errors.As(err, &answer) && (!answer.Retriable || time.Since(begin) > logsPatience) {
 			return err
 		}
-		if now := time.Now(); now.Sub(reported) >= logsReport {
-			reported = now
+		if now := time.Now(); now.Sub(reported) >= every {
+			reported, every = now, min(2*every, time.Minute)
 			l.logger.Warn("the cluster does not answer; trying again", slog.String("request", what), slog.String("topic", topic),
 				slog.String("error", err.Error()))
 		}

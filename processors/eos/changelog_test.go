@@ -25,8 +25,9 @@ import (
 // logCluster is an embedded broker with helpers to write tables' logs.
 type logCluster struct {
 	*kfake.Cluster
-	opts []kgo.Opt
-	txns atomic.Int64
+	network *kfake.VirtualNetwork // so that it works in a synctest bubble, too
+	opts    []kgo.Opt
+	txns    atomic.Int64
 }
 
 func newLogCluster(tb testing.TB, partitions int32, topics ...string) *logCluster {
@@ -36,11 +37,11 @@ func newLogCluster(tb testing.TB, partitions int32, topics ...string) *logCluste
 
 func newLogClusterOn(tb testing.TB, opts ...kfake.Opt) *logCluster {
 	tb.Helper()
-	var network kfake.VirtualNetwork // so that it works in a synctest bubble, too
+	network := new(kfake.VirtualNetwork)
 	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.ListenFn(network.Listen)}, opts...)...)
 	mustDo(tb, err)
 	tb.Cleanup(c.Close)
-	return &logCluster{Cluster: c, opts: []kgo.Opt{
+	return &logCluster{Cluster: c, network: network, opts: []kgo.Opt{
 		kgo.SeedBrokers(c.ListenAddrs()...),
 		kgo.Dialer(func(ctx context.Context, proto, addr string) (net.Conn, error) {
 			return network.DialContext(ctx, proto, addr)

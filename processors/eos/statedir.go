@@ -115,7 +115,7 @@ func (d *stateDir) store(topic string, partition int32, o storeOptions) (*store,
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return nil, errors.New("the state directory is closed")
+		return nil, errClosed
 	}
 	t := d.tables[topic]
 	if t == nil {

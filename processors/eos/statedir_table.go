@@ -44,12 +44,15 @@ type stateTable struct {
 	mu        sync.Mutex
 	stores    map[int32]*store
 	lastFlush time.Time
+	users     int // of db, between enter and leave
+	left      sync.Cond
 	closed    bool
 }
 
 // openStateTable opens the table's files. Damaged ones are removed once: the table is then read from its log.
 func openStateTable(d *stateDir, topic string, logger *slog.Logger) (*stateTable, error) {
 	t := &stateTable{d: d, topic: topic, logger: logger, stores: make(map[int32]*store), lastFlush: time.Now(), broken: make(chan struct{})}
+	t.left.L = &t.mu
 	var damage error
 	if t.flagged(damagedSuffix) {
 		damage = errors.New("damage was found by the process before this one")
@@ -183,6 +186,9 @@ func (t *stateTable) close() error {
 	}
 	t.mu.Lock()
 	t.closed = true
+	for t.users > 0 {
+		t.left.Wait()
+	}
 	t.mu.Unlock()
 	if t.failed() == nil {
 		errs = append(errs, t.db.Flush())
@@ -192,6 +198,25 @@ func (t *stateTable) close() error {
 		return t.check(fmt.Errorf("close the state of %s: %w", t.topic, err))
 	}
 	return t.unflag(rebuiltSuffix)
+}
+
+// enter lets the caller use db until leave, unless the table is closed. Who holds a store's lock and has found the store usable need not enter.
+func (t *stateTable) enter() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return errClosed
+	}
+	t.users++
+	return nil
+}
+
+func (t *stateTable) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.users--; t.users == 0 {
+		t.left.Broadcast()
+	}
 }
 
 // failed returns why the table cannot be used any more, nil while it can.

@@ -28,6 +28,7 @@ const (
 var (
 	errNilRow     = errors.New("eos: store: a row cannot be nil")
 	errRecovering = errors.New("eos: store: the table is recovering")
+	errClosed     = errors.New("eos: store: the state directory is closed")
 )
 
 // storeOptions is what a store must know about the rows that it keeps.
@@ -156,18 +157,27 @@ func (s *store) Close() error {
 	return nil
 }
 
-// shutdown is the last call: it writes what was committed.
+// shutdown writes what was committed. Every other method returns errClosed from then on.
 func (s *store) shutdown() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropOpen()
 	err := s.writeAll()
 	s.filled()
+	s.rows.clear()
 	s.closed = true
 	if s.timer != nil {
 		s.timer.Stop()
 	}
 	return err
+}
+
+// usable returns why the store cannot be used any more, nil while it can. The caller holds mu.
+func (s *store) usable() error {
+	if s.closed {
+		return errClosed
+	}
+	return s.table.failed()
 }
 
 // Has says whether key has a row, the open transaction included.
@@ -206,6 +216,10 @@ func (s *store) committed(key string) ([]byte, error) {
 // fetch reads a row that the young generation of the cache does not have.
 func (s *store) fetch(key string, withOpen bool) ([]byte, error) {
 	s.mu.Lock()
+	if err := s.usable(); err != nil {
+		s.mu.Unlock()
+		return nil, err
+	}
 	if s.bulk != nil {
 		if err := s.writeBulk(); err != nil {
 			s.mu.Unlock()
@@ -260,6 +274,9 @@ func (s *store) Delete(key string) error { return s.put(key, nil) }
 func (s *store) put(key string, value []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.usable(); err != nil {
+		return err
+	}
 	if s.recovering {
 		return s.putBulk(key, value)
 	}

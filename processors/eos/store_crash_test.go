@@ -107,8 +107,9 @@ func TestStoreAfterACrash(t *testing.T) {
 // damageLog records what a store says about damage.
 type damageLog struct{ bytes.Buffer }
 
-func (l *damageLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(&l.Buffer, nil)) }
-func (l *damageLog) rebuilds() int        { return strings.Count(l.String(), "local state is damaged") }
+func (l *damageLog) logger() *slog.Logger  { return slog.New(slog.NewTextHandler(&l.Buffer, nil)) }
+func (l *damageLog) count(text string) int { return strings.Count(l.String(), text) }
+func (l *damageLog) rebuilds() int         { return l.count("local state is damaged") }
 
 // TestStoreWithFlippedBits flips bits in files at rest. Whatever is hit, the store serves what was committed, or says that it cannot, or has rebuilt
 // itself: it never serves anything else.
@@ -245,7 +246,11 @@ func flipBit(t *testing.T, fs vfs.FS, rng *rand.Rand) string {
 // damage changes the middle of the table's larger files, so that it is found when they are read, not when they are opened.
 func damage(t *testing.T, fs vfs.FS) {
 	t.Helper()
-	dir := fs.PathJoin("state", tablePrefix+"t")
+	damageIn(t, fs, fs.PathJoin("state", tablePrefix+"t"))
+}
+
+func damageIn(t *testing.T, fs vfs.FS, dir string) {
+	t.Helper()
 	names, err := fs.List(dir)
 	mustDo(t, err)
 	for _, name := range names {
@@ -361,7 +366,9 @@ func TestStoreStopsWhenItFindsDamage(t *testing.T) {
 	if err == nil {
 		t.Fatal("damage was not noticed")
 	}
-	mustDo(t, s.Set("a", []byte("1")))
+	if err := s.Set("a", []byte("1")); err == nil {
+		t.Error("a damaged store takes a row")
+	}
 	if err := s.commit(6); err == nil {
 		t.Error("a damaged store commits")
 	}

@@ -18,8 +18,9 @@ import (
 // noDeadline is later than every deadline.
 const noDeadline = math.MaxInt64
 
-// maxStale bounds how many stale entries one call drops, so that it cannot hold up a transaction.
-const maxStale = 1_000
+// maxStale bounds how many stale entries one call looks at and drops, so that it holds up a transaction for a tenth of a second at most. The next call
+// goes on from there.
+const maxStale = 10_000
 
 // dueEntry is a deadline of a row that has passed.
 type dueEntry struct {
@@ -119,6 +120,10 @@ func (s *store) lookup(entry string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.table.enter(); err != nil {
+		return nil, err
+	}
+	defer s.table.leave()
 	prefix := s.indexPrefix(entry)
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
 	if err != nil {
@@ -207,7 +212,7 @@ func (s *store) due(now time.Time, limit int, skip func(dueEntry) bool) ([]dueEn
 	if err != nil {
 		return nil, err
 	}
-	found, next, stale, err := s.scanDue(dueMillisNow(now), limit, skip)
+	found, next, stale, err := s.scanDue(now.UnixMilli(), limit, skip)
 	s.mu.Lock()
 	if err != nil {
 		next = 0
@@ -222,6 +227,10 @@ func (s *store) due(now time.Time, limit int, skip func(dueEntry) bool) ([]dueEn
 
 // scanDue reads the due index up to now. next is when a later scan may find more.
 func (s *store) scanDue(now int64, limit int, skip func(dueEntry) bool) (found []dueEntry, next int64, stale [][]byte, err error) {
+	if err := s.table.enter(); err != nil {
+		return nil, 0, nil, err
+	}
+	defer s.table.leave()
 	it, err := s.iterate(kindDue)
 	if err != nil {
 		return nil, 0, nil, err
@@ -280,8 +289,6 @@ func dueMillis(t time.Time) int64 {
 	}
 	return ms
 }
-
-func dueMillisNow(t time.Time) int64 { return t.UnixMilli() }
 
 func (s *store) indexPrefix(entry string) []byte {
 	k := binary.AppendUvarint(s.keyspace(nil, kindIndex), uint64(len(entry)))

@@ -99,6 +99,9 @@ var errLogDiffers = errors.New("the log is no longer the one that the local stat
 func (s *store) reconcile(start, end int64, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.usable(); err != nil {
+		return err
+	}
 	why := s.mismatch(start, end, now)
 	s.reconciledAt = now
 	if why == "" {
@@ -142,9 +145,6 @@ func (s *store) mismatch(start, end int64, now time.Time) string {
 
 // putBulk writes a row of the changelog. The caller holds mu.
 func (s *store) putBulk(key string, value []byte) error {
-	if err := s.table.failed(); err != nil {
-		return err
-	}
 	if s.bulk == nil {
 		s.bulk = s.db.NewBatchWithSize(s.bulkLimit + s.bulkLimit/8)
 	}
@@ -198,8 +198,8 @@ func (s *store) MarkRecovered() error {
 
 // endRecovery is MarkRecovered for who holds mu.
 func (s *store) endRecovery() error {
-	if !s.recovering {
-		return nil
+	if err := s.usable(); err != nil || !s.recovering {
+		return err
 	}
 	s.position.asOf = s.reconciledAt.UnixMilli()
 	if s.reconciledAt.IsZero() {

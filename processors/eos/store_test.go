@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -413,4 +416,106 @@ func eventually(t *testing.T, ok func() bool) {
 		}
 		<-tick.C
 	}
+}
+
+// One writer and many readers, with a cache that forgets all the time and writes that overlap commits: no reader ever sees a row older than one that it
+// has seen, and the writer sees its own.
+func TestStoreReadersSeeRowsMoveForwardOnly(t *testing.T) {
+	s := mustStore(t, mustOpen(t, vfs.NewMem()), storeOptions{overlay: true, cacheBytes: 64 << 10})
+	const keys = 200
+	pad := strings.Repeat("x", 2000)
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for r := range 3 {
+		readers.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(r), 0))
+			var seen [keys]int
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				k := rng.IntN(keys)
+				row, err := s.committed(fmt.Sprint(k))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n := number(row); n < seen[k] {
+					t.Errorf("key %d went back from %d to %d", k, seen[k], n)
+					return
+				}
+				seen[k] = number(row)
+			}
+		})
+	}
+	rng := rand.New(rand.NewPCG(9, 9))
+	var own [keys]int
+	for i := 1; i <= 3000; i++ {
+		before := own
+		for range 5 {
+			k := rng.IntN(keys)
+			row, err := s.Get(fmt.Sprint(k))
+			mustDo(t, err)
+			if number(row) != own[k] {
+				t.Fatalf("key %d is %d to its writer, who set %d", k, number(row), own[k])
+			}
+			own[k] = i
+			mustDo(t, s.Set(fmt.Sprint(k), fmt.Appendf(nil, "%d %s", i, pad)))
+		}
+		if rng.IntN(5) == 0 {
+			s.abort()
+			own = before
+			continue
+		}
+		mustDo(t, s.commit(int64(i)))
+	}
+	close(done)
+	readers.Wait()
+}
+
+func number(row []byte) int {
+	n, _ := strconv.Atoi(strings.SplitN(string(row), " ", 2)[0])
+	return n
+}
+
+// Nothing may touch Pebble after the directory is closed: it would panic.
+func TestStoreAfterItsDirectoryIsClosed(t *testing.T) {
+	d := mustOpen(t, vfs.NewMem())
+	s := mustStore(t, d, indexedOptions())
+	mustDo(t, s.Set("a", []byte("x k:1:")), s.commit(0))
+	var reading sync.WaitGroup
+	for range 4 {
+		reading.Go(func() {
+			for i := 0; ; i++ {
+				_, err := s.committed(fmt.Sprint("missing ", i))
+				_, lerr := s.lookup("x")
+				_, derr := s.due(second(5), 10, nil)
+				if err := errors.Join(err, lerr, derr); err != nil {
+					if !errors.Is(err, errClosed) {
+						t.Error(err)
+					}
+					return
+				}
+			}
+		})
+	}
+	eventually(t, func() bool { has, err := s.Has("a"); return has && err == nil })
+	mustDo(t, d.closeAll())
+	reading.Wait()
+	for name, err := range map[string]error{
+		"Open": s.Open(), "Set": s.Set("a", []byte("2")), "SetOffset": s.SetOffset(1), "MarkRecovered": s.MarkRecovered(),
+		"commit": s.commit(1), "reconcile": s.reconcile(0, 9, second(0)),
+	} {
+		if !errors.Is(err, errClosed) && name != "SetOffset" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.Iterator(); !errors.Is(err, errClosed) {
+		t.Errorf("Iterator: %v", err)
+	}
+	mustDo(t, s.Close())
+	s.abort()
+	s.writeLate()
 }

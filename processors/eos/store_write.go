@@ -17,7 +17,7 @@ type rowWrite struct {
 
 // commitOpen makes the open rows the committed ones. The caller holds mu.
 func (s *store) commitOpen(offset int64) error {
-	if err := s.table.failed(); err != nil {
+	if err := s.usable(); err != nil {
 		return err
 	}
 	for i, r := range s.open {
@@ -95,7 +95,7 @@ func (s *store) writeAll() error {
 		for s.writing != nil {
 			s.writeEnded.Wait()
 		}
-		if err := s.table.failed(); err != nil {
+		if err := s.usable(); err != nil {
 			return err
 		}
 		switch {
@@ -170,8 +170,12 @@ func (s *store) apply(rows []rowWrite, at position) (earliest int64, err error) 
 	return earliest, b.Commit(pebble.NoSync)
 }
 
-// read returns a row from Pebble.
+// read returns a row from Pebble. It needs no lock, and may be under way when the directory is closed.
 func (s *store) read(key string) ([]byte, error) {
+	if err := s.table.enter(); err != nil {
+		return nil, err
+	}
+	defer s.table.leave()
 	var buf [128]byte
 	value, closer, err := s.db.Get(append(s.keyspace(buf[:0], kindRow), key...))
 	if err == pebble.ErrNotFound { //nolint:errorlint // Pebble returns this very value, and this is the hot path.

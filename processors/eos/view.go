@@ -147,7 +147,16 @@ func (v *View) Get(key string) ([]byte, error) {
 		return nil, err
 	}
 	defer release()
-	return s.committed(key)
+	row, err := s.committed(key)
+	return row, v.explain(s, err)
+}
+
+// explain turns errors of a table that is about to be rebuilt into what that means for who asked.
+func (v *View) explain(s *store, err error) error {
+	if err != nil && s.table.failed() != nil {
+		return &NotReadyError{Progress{Since: time.Now()}}
+	}
+	return err
 }
 
 func (v *View) useOne(key string) (*store, func(), error) {
@@ -198,7 +207,7 @@ func (v *View) Lookup(entry string) ([]string, error) {
 	for _, s := range stores {
 		found, err := s.lookup(entry)
 		if err != nil {
-			return nil, err
+			return nil, v.explain(s, err)
 		}
 		keys = append(keys, found...)
 	}
@@ -216,7 +225,7 @@ func (v *View) Iterate(each func(key string, row []byte) error) error {
 	defer release()
 	for _, s := range stores {
 		if err := iterateStore(s, each); err != nil {
-			return err
+			return v.explain(s, err)
 		}
 	}
 	return nil

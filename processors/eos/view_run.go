@@ -67,7 +67,8 @@ func (v *View) runOn(ctx context.Context, fs vfs.FS, dir string) (err error) {
 	}
 	defer func() {
 		v.closeStores()
-		if cerr := d.closeAll(); cerr != nil && !errors.Is(err, errReopen) {
+		failed := d.failed(v.cfg.Topic) // was logged, and the next start knows
+		if cerr := d.closeAll(); cerr != nil && !failed {
 			err = errors.Join(err, cerr)
 		}
 	}()

@@ -3,9 +3,15 @@
 package eos
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
@@ -51,4 +57,143 @@ func viewOfATopicMadeAnew(t *testing.T) {
 		t.Error(diff)
 	}
 	stop()
+}
+
+// A key is deleted while a view does not run, and the changelog forgets the deletion before it runs again. The row must not live on.
+func TestViewForgetsWhatTheLogForgot(t *testing.T) {
+	for name, test := range map[string]struct {
+		away    time.Duration
+		rebuilt bool
+	}{
+		"back in time": {away: 20 * time.Hour},
+		"too late":     {away: 30 * time.Hour, rebuilt: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newLogCluster(t, 1, "t")
+				client, err := kgo.NewClient(c.opts...)
+				mustDo(t, err)
+				defer client.Close()
+				compact, off := "compact", "0"
+				_, err = kadm.NewClient(client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{
+					{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &compact}, {Op: kadm.SetConfig, Name: "min.cleanable.dirty.ratio", Value: &off},
+				}, "t")
+				mustDo(t, err)
+				var log damageLog
+				cfg := ViewConfig{Client: c.opts, Topic: "t", Dir: "views", FS: vfs.NewMem(), Logger: log.logger()}
+				c.write(t, kgo.TryCommit, rec("t", 0, "erased", "a person"), rec("t", 0, "other", "1"))
+				v, stop := runView(t, cfg)
+				waitFor(t, v, "erased", "a person")
+				stop()
+
+				c.write(t, kgo.TryCommit, rec("t", 0, "erased", ""))
+				time.Sleep(test.away)
+				c.write(t, kgo.TryCommit, rec("t", 0, "other", "2"))
+				c.Compact()
+				c.Compact()
+				v, stop = runView(t, cfg)
+				waitFor(t, v, "other", "2")
+				if diff := cmp.Diff(map[string]string{"other": "2"}, viewRows(t, v)); diff != "" {
+					t.Error(diff)
+				}
+				if rebuilt := log.count("local state is removed") > 0; rebuilt != test.rebuilt {
+					t.Errorf("rebuilt: %v\n%s", rebuilt, log.String())
+				}
+				stop()
+			})
+		})
+	}
+}
+
+// The network to the cluster is cut while a view runs: it goes on answering with what it has, and reads on afterwards.
+func TestViewOutlivesItsCluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 2
+		c := newLogCluster(t, n, "t")
+		var cut atomic.Bool
+		network := c.network
+		opts := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.Dialer(func(ctx context.Context, proto, addr string) (net.Conn, error) {
+			if cut.Load() {
+				return nil, errors.New("the network is cut")
+			}
+			conn, err := network.DialContext(ctx, proto, addr)
+			return &cutConn{Conn: conn, cut: &cut}, err
+		})}
+		cut.Store(true)
+		v, stop := runView(t, ViewConfig{Client: opts, Topic: "t"})
+		time.Sleep(10 * time.Minute)
+		if _, err := v.Get("a"); !errors.Is(err, ErrNotReady) {
+			t.Errorf("without a cluster: %v", err)
+		}
+		cut.Store(false)
+		c.write(t, kgo.TryCommit, put("t", n, "a", "1"))
+		waitFor(t, v, "a", "1")
+		for i := range 20 {
+			cut.Store(true)
+			time.Sleep(time.Duration(rand.IntN(120)) * time.Second)
+			if row, err := v.Get("a"); err != nil || string(row) != fmt.Sprint(i+1) {
+				t.Errorf("while the cluster is away: %q, %v", row, err)
+			}
+			want := fmt.Sprint(i + 2)
+			c.write(t, kgo.TryCommit, put("t", n, "a", want), put("t", n, "b", want))
+			cut.Store(false)
+			waitFor(t, v, "a", want)
+			waitFor(t, v, "b", want)
+		}
+		stop()
+	})
+}
+
+// cutConn fails once its network is cut.
+type cutConn struct {
+	net.Conn
+	cut *atomic.Bool
+}
+
+func (c *cutConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.cut.Load() {
+		_ = c.Close()
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+func (c *cutConn) Write(b []byte) (int, error) {
+	if c.cut.Load() {
+		_ = c.Close()
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(b)
+}
+
+// A view's files are damaged while it runs: it rebuilds itself, and answers nothing that is wrong meanwhile.
+func TestViewRebuildsItselfWhenItIsDamaged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newLogCluster(t, 1, "t")
+		fs := vfs.NewMem()
+		var log damageLog
+		cfg := ViewConfig{Client: c.opts, Topic: "t", Dir: "views", FS: fs, Logger: log.logger()}
+		for i := range 100 {
+			c.write(t, kgo.TryCommit, rec("t", 0, fmt.Sprint("k", i), fmt.Sprintf("%0500d", i)))
+		}
+		v, stop := runView(t, cfg)
+		waitFor(t, v, "k99", fmt.Sprintf("%0500d", 99))
+		stop()
+		damageIn(t, fs, "views/t/table-t")
+		v, stop = runView(t, cfg)
+		for i := range 100 {
+			row, err := v.Wait(t.Context(), fmt.Sprint("k", i), func([]byte) bool { return true })
+			if want := fmt.Sprintf("%0500d", i); err != nil || string(row) != want {
+				t.Errorf("k%d = %q, %v", i, row, err)
+			}
+		}
+		if n := log.rebuilds(); n != 1 {
+			t.Errorf("%d rebuilds:\n%s", n, log.String())
+		}
+		if rows := viewRows(t, v); len(rows) != 100 {
+			t.Errorf("%d rows", len(rows))
+		}
+		stop()
+	})
 }
