@@ -45,24 +45,20 @@ utopia consume billing.events.v1 --from 2026-01-31T12:00:00Z --count 10`,
 	fs.BoolVar(&f.bare, "value", false, "print the value only, without key and position")
 	complete(cmd, "from", "start", "end")
 	out := output(cmd)
-	cmd = a.connected(cmd, config.Registry, func(ctx context.Context, s *session, args []string) error {
+	check := func(args []string) error {
+		if _, ok := topics.ByName(args[0]); !ok {
+			return run.Usagef("%q is not in the catalogue; see utopia topics list", args[0])
+		}
+		_, err := f.position(args[0])
+		return err
+	}
+	return a.connected(cmd, config.Registry, check, func(ctx context.Context, s *session, args []string) error {
 		r, err := f.position(args[0])
 		if err != nil {
 			return err
 		}
 		return s.consume(ctx, r, f, *out)
 	})
-	connect := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if _, ok := topics.ByName(args[0]); !ok {
-			return run.Usagef("%q is not in the catalogue; see utopia topics list", args[0])
-		}
-		if _, err := f.position(args[0]); err != nil { // before anything connects
-			return err
-		}
-		return connect(cmd, args)
-	}
-	return cmd
 }
 
 // position turns --from into a range.
@@ -117,7 +113,7 @@ func (s *session) consume(ctx context.Context, r cluster.Range, f consumeFlags, 
 		return nil
 	})
 	if r.Follow && ctx.Err() != nil {
-		return nil // the person has seen enough
+		err = nil // the person has seen enough
 	}
 	return err
 }

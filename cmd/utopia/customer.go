@@ -107,8 +107,9 @@ func (a *app) moveCommand(use string, reason customer.Reason) *cobra.Command {
 The customer is asked by mail to confirm it within 72 hours; until then it is pending.
 A new request ends a pending one. With --effective-at, a confirmed change waits for
 that time.`,
-		Example: `utopia customer ` + use + ` c-17 --country DE --postcode 10115 --city Berlin --street 'Invalidenstr. 117'`,
-		Args:    cli.Args("ID"),
+		Example: `utopia customer ` + use + ` c-17 \
+  --country DE --postcode 10115 --city Berlin --street 'Invalidenstr. 117'`,
+		Args: cli.Args("ID"),
 	}
 	cmd.Flags().StringVar(&effective, "effective-at", "", "not before this `time`, like 2026-01-31 or 2026-01-31T12:00:00Z")
 	address.register(cmd)

@@ -125,17 +125,18 @@ utopia customer get --email ada@example.org -o json`,
 	cmd.Flags().StringVar(&email, "email", "", "the customers with this e-mail `address`")
 	after.register(cmd)
 	out := output(cmd)
-	check := func(args []string) (*processors.Receipt, error) {
+	check := func(args []string) error {
 		if (len(args) == 0) == (email == "") {
-			return nil, run.Usagef("give an ID or --email")
+			return run.Usagef("give an ID or --email")
 		}
 		if email != "" && after.receipt != "" {
-			return nil, run.Usagef("--after is about an ID")
+			return run.Usagef("--after is about an ID")
 		}
-		return after.parse("customer", first(args))
+		_, err := after.parse("customer", first(args))
+		return err
 	}
-	cmd = a.connected(cmd, config.Registry, func(ctx context.Context, s *session, args []string) error {
-		receipt, err := check(args)
+	return a.connected(cmd, config.Registry, check, func(ctx context.Context, s *session, args []string) error {
+		receipt, err := after.parse("customer", first(args))
 		if err != nil {
 			return err
 		}
@@ -151,14 +152,6 @@ utopia customer get --email ada@example.org -o json`,
 			return out.print(a.stdout, view, func() { a.printCustomer(view) })
 		})
 	})
-	connect := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if _, err := check(args); err != nil { // before anything connects
-			return err
-		}
-		return connect(cmd, args)
-	}
-	return cmd
 }
 
 func (a *app) customersByEmail(v *processors.View[*schemas.CustomerState], email string, out format) error {
@@ -209,7 +202,7 @@ what billing has applied, what notification has applied. Exits 1 if one has not 
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait")
 	complete(cmd, "in", all...)
 	out := output(cmd)
-	check := func(args []string) (processors.Receipt, error) {
+	parse := func(args []string) (processors.Receipt, error) {
 		r, err := processors.ParseReceipt(args[0])
 		if err != nil {
 			return r, run.Usage(err)
@@ -224,19 +217,15 @@ what billing has applied, what notification has applied. Exits 1 if one has not 
 		}
 		return r, nil
 	}
-	cmd = a.connected(cmd, config.Registry, func(ctx context.Context, s *session, args []string) error {
-		r, err := check(args)
+	check := func(args []string) error {
+		_, err := parse(args)
+		return err
+	}
+	return a.connected(cmd, config.Registry, check, func(ctx context.Context, s *session, args []string) error {
+		r, err := parse(args)
 		if err != nil {
 			return err
 		}
 		return s.waitFor(ctx, r, in, timeout, *out)
 	})
-	connect := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if _, err := check(args); err != nil { // before anything connects
-			return err
-		}
-		return connect(cmd, args)
-	}
-	return cmd
 }

@@ -96,7 +96,11 @@ func (a *app) dlqListCommand() *cobra.Command {
 	}
 	cmd.Flags().DurationVar(&since, "since", 0, "only those of the last `time`, for example 24h; default: all")
 	out := output(cmd)
-	return a.connected(cmd, config.Kafka, func(ctx context.Context, s *session, args []string) error {
+	check := func(args []string) error {
+		_, err := inputTopics(first(args))
+		return err
+	}
+	return a.connected(cmd, config.Kafka, check, func(ctx context.Context, s *session, args []string) error {
 		inputs, err := inputTopics(first(args))
 		if err != nil {
 			return err
@@ -152,7 +156,7 @@ func (a *app) dlqShowCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&raw, "raw", false, "write the value's bytes as received and nothing else")
 	out := output(cmd)
-	return a.connected(cmd, config.Kafka, func(ctx context.Context, s *session, args []string) error {
+	return a.connected(cmd, config.Kafka, checkRefs, func(ctx context.Context, s *session, args []string) error {
 		d, err := s.deadLetter(ctx, args[0])
 		if err != nil {
 			return err
@@ -172,13 +176,30 @@ func (a *app) dlqShowCommand() *cobra.Command {
 	})
 }
 
-func (s *session) deadLetter(ctx context.Context, text string) (cluster.DeadLetter, error) {
+func parseRef(text string) (cluster.Ref, error) {
 	ref, err := cluster.ParseRef(text)
 	if err != nil {
-		return cluster.DeadLetter{}, run.Usage(err)
+		return ref, run.Usage(err)
 	}
 	if t, ok := topics.ByName(ref.Topic); !ok || t.Kind != topics.DeadLetters {
-		return cluster.DeadLetter{}, run.Usagef("%q is not a dead-letter topic", ref.Topic)
+		return ref, run.Usagef("%q is not a dead-letter topic", ref.Topic)
+	}
+	return ref, nil
+}
+
+func checkRefs(args []string) error {
+	for _, text := range args {
+		if _, err := parseRef(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) deadLetter(ctx context.Context, text string) (cluster.DeadLetter, error) {
+	ref, err := parseRef(text)
+	if err != nil {
+		return cluster.DeadLetter{}, err
 	}
 	return cluster.FindDeadLetter(ctx, s.opts, ref)
 }
@@ -199,7 +220,7 @@ until its retention ends; a command that was handled already is recognised by it
 		Args:    cli.Args("REF..."),
 	}
 	out := output(cmd)
-	return a.connected(cmd, config.Kafka, func(ctx context.Context, s *session, args []string) error {
+	return a.connected(cmd, config.Kafka, checkRefs, func(ctx context.Context, s *session, args []string) error {
 		var letters []cluster.DeadLetter
 		for _, ref := range args { // all of them are found before the first is sent
 			d, err := s.deadLetter(ctx, ref)

@@ -25,10 +25,7 @@ letters. Exits 1 if something must be done, and says what.`,
 	}
 	out, sizes := output(cmd), sizeFlags(cmd)
 	cmd.Flags().BoolVar(&dev, "dev", false, "a development cluster: missing replicas are a warning")
-	return a.connected(cmd, config.Kafka, func(ctx context.Context, s *session, _ []string) error {
-		if err := sizes.Check(); err != nil {
-			return run.Usage(err)
-		}
+	return a.connected(cmd, config.Kafka, checkSizes(sizes), func(ctx context.Context, s *session, _ []string) error {
 		d := cluster.Doctor{Client: s.opts, Sizes: *sizes, Dev: dev, Now: a.now}
 		findings, err := d.Examine(ctx)
 		if err != nil {

@@ -28,18 +28,7 @@ goes to standard output.`,
 	}
 	cmd.Flags().StringVar(&name, "format", "", "csv, jsonl or avro; default: by the file's name")
 	complete(cmd, "format", string(people.CSV), string(people.JSONL), string(people.Avro))
-	cmd = a.connected(cmd, config.Registry, func(ctx context.Context, s *session, args []string) error {
-		format, err := people.FormatOf(name, first(args))
-		if err != nil {
-			return run.Usagef("%w; say --format", err)
-		}
-		if len(args) == 0 {
-			return s.export(ctx, format, a.stdout)
-		}
-		return replace(args[0], func(w io.Writer) error { return s.export(ctx, format, w) })
-	})
-	connect := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	check := func(args []string) error {
 		format, err := people.FormatOf(name, first(args))
 		if err != nil {
 			return run.Usagef("%w; say --format", err)
@@ -47,9 +36,18 @@ goes to standard output.`,
 		if format == people.Avro && len(args) == 0 && isTerminal(a.stdout) {
 			return run.Usagef("these bytes are not for a terminal: name a file")
 		}
-		return connect(cmd, args)
+		return nil
 	}
-	return cmd
+	return a.connected(cmd, config.Registry, check, func(ctx context.Context, s *session, args []string) error {
+		format, err := people.FormatOf(name, first(args))
+		if err != nil {
+			return err
+		}
+		if len(args) == 0 {
+			return s.export(ctx, format, a.stdout)
+		}
+		return replace(args[0], func(w io.Writer) error { return s.export(ctx, format, w) })
+	})
 }
 
 // replace writes a file beside path and puts it in its place when it is whole.

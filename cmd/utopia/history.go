@@ -37,7 +37,7 @@ history is the customer service's own event store, which is private.`, topics.Cu
 		Args:    cli.Args("ID"),
 	}
 	out := output(cmd)
-	return a.connected(cmd, config.Registry, func(ctx context.Context, s *session, args []string) error {
+	return a.connected(cmd, config.Registry, nil, func(ctx context.Context, s *session, args []string) error {
 		h, err := s.history(ctx, args[0])
 		if err != nil {
 			return err

@@ -185,7 +185,7 @@ func (im *importing) each(f func(people.Row) error) error {
 func (im *importing) handle(ctx context.Context, row people.Row) error {
 	command, err := registration(row)
 	if err != nil {
-		return im.settle(func(c *imported) error { return im.rejects.Row(row, err.Error()) })
+		return im.settle(func(*imported) error { return im.rejects.Row(row, err.Error()) })
 	}
 	if im.asker == nil {
 		return im.settle(func(c *imported) error { c.Accepted++; return nil })

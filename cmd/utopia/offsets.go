@@ -33,7 +33,7 @@ func (a *app) offsetsShowCommand() *cobra.Command {
 		Example: "utopia offsets show customer", Args: cli.Args("GROUP"), ValidArgsFunction: completeGroups,
 	}
 	out := output(cmd)
-	return a.connected(cmd, config.Kafka, func(ctx context.Context, s *session, args []string) error {
+	return a.connected(cmd, config.Kafka, nil, func(ctx context.Context, s *session, args []string) error {
 		var offsets []cluster.PartitionOffset
 		err := s.admin(func(adm *kadm.Client) (err error) {
 			offsets, err = cluster.Offsets(ctx, adm, args[0])
@@ -77,7 +77,7 @@ utopia offsets set billing --topic billing.commands.v1 --partition 3 --to 1042 -
 	_ = cmd.MarkFlagRequired("to")
 	complete(cmd, "to", "start", "end")
 	out := output(cmd)
-	return a.connected(cmd, config.Kafka, func(ctx context.Context, s *session, args []string) error {
+	return a.connected(cmd, config.Kafka, nil, func(ctx context.Context, s *session, args []string) error {
 		return s.admin(func(adm *kadm.Client) error {
 			moves, err := cluster.PlanMoves(ctx, adm, args[0], topic, partition, to)
 			if err != nil {

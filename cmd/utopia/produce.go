@@ -43,7 +43,11 @@ utopia consume customer.replies.v1 --key c-17 --from end --follow`,
 	}
 	cmd.Flags().StringVar(&record, "type", "", "record `type`, full or its last word; needed where the topic carries several")
 	out := output(cmd)
-	cmd = a.connected(cmd, config.Registry, func(ctx context.Context, s *session, args []string) error {
+	check := func(args []string) error {
+		_, err := newWriter(args[0], record)
+		return err
+	}
+	return a.connected(cmd, config.Registry, check, func(ctx context.Context, s *session, args []string) error {
 		w, err := newWriter(args[0], record)
 		if err != nil {
 			return err
@@ -59,14 +63,6 @@ utopia consume customer.replies.v1 --key c-17 --from end --follow`,
 			})
 		})
 	})
-	connect := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if _, err := newWriter(args[0], record); err != nil { // before anything connects
-			return err
-		}
-		return connect(cmd, args)
-	}
-	return cmd
 }
 
 // input opens the file named by args, or standard input.

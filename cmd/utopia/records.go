@@ -50,15 +50,14 @@ func (r *reader) show(rec *kgo.Record) (shown, error) {
 		return s, nil
 	}
 	name, value, err := r.decode(rec.Topic, rec.Value)
-	if errors.Is(err, schemas.ErrRegistryDown) {
-		return s, err
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		s.Type, s.Value = name, value
+	case !errors.Is(err, schemas.ErrRegistryDown):
 		s.Problem, s.Bytes = err.Error(), base64.StdEncoding.EncodeToString(rec.Value)
-		return s, nil
+		err = nil
 	}
-	s.Type, s.Value = name, value
-	return s, nil
+	return s, err
 }
 
 func (r *reader) decode(topic string, b []byte) (name string, value []byte, err error) {

@@ -23,7 +23,7 @@ type app struct {
 // them.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	a := &app{stdin: os.Stdin, stdout: stdout, stderr: stderr, environ: os.Environ(), now: time.Now}
-	return cli.Execute(ctx, newRoot(a), args, stdout, stderr)
+	return cli.Execute(ctx, newRoot(a), args, stdout, stderr) //nolint:contextcheck // cobra hands ctx on
 }
 
 // newRoot builds the whole tree of commands.
@@ -43,7 +43,8 @@ utopia up --demo
 # Register somebody, ask for a move, see what became of it.
 utopia customer register c-17 --name 'Ada Lovelace' --email ada@example.org \
   --country NL --postcode '2801 EM' --city Gouda --street 'Markt 1'
-utopia customer move c-17 --country DE --postcode 10115 --city Berlin --street 'Invalidenstr. 117'
+utopia customer move c-17 \
+  --country DE --postcode 10115 --city Berlin --street 'Invalidenstr. 117'
 utopia customer get c-17
 
 # What flows where, and does the cluster agree?

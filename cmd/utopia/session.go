@@ -34,11 +34,18 @@ func visible(name string) bool {
 }
 
 // connected makes cmd a command that talks to the cluster: it gets the flags of
-// sets, and f runs with a configuration that was checked and a broker that
-// answered.
-func (a *app) connected(cmd *cobra.Command, sets config.Set, f func(ctx context.Context, s *session, args []string) error) *cobra.Command {
+// sets. check, which may be nil, looks at flags and arguments before anything
+// connects; then f runs with a broker that answered.
+func (a *app) connected(
+	cmd *cobra.Command, sets config.Set, check func(args []string) error, f func(ctx context.Context, s *session, args []string) error,
+) *cobra.Command {
 	cfg := a.configured(cmd, sets|config.Kafka)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if check != nil {
+			if err := check(args); err != nil {
+				return err
+			}
+		}
 		s, err := a.open(cmd, cfg)
 		if err != nil {
 			return err

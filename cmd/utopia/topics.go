@@ -159,6 +159,10 @@ func sizeFlags(cmd *cobra.Command) *cluster.Sizes {
 	return &s
 }
 
+func checkSizes(s *cluster.Sizes) func([]string) error {
+	return func([]string) error { return run.Usage(s.Check()) }
+}
+
 // embeddedNote tells which sizes `utopia up` has.
 func embeddedNote() string {
 	e := cluster.EmbeddedSizes()
@@ -174,7 +178,7 @@ func (a *app) topicsPlanCommand() *cobra.Command {
 		Args:    cli.Args(),
 	}
 	out, sizes := output(cmd), sizeFlags(cmd)
-	return a.connected(cmd, config.Kafka, func(ctx context.Context, s *session, _ []string) error {
+	return a.connected(cmd, config.Kafka, checkSizes(sizes), func(ctx context.Context, s *session, _ []string) error {
 		plan, err := s.plan(ctx, *sizes)
 		if err != nil {
 			return err
@@ -184,9 +188,6 @@ func (a *app) topicsPlanCommand() *cobra.Command {
 }
 
 func (s *session) plan(ctx context.Context, sizes cluster.Sizes) (plan cluster.Plan, err error) {
-	if err := sizes.Check(); err != nil {
-		return plan, run.Usage(err)
-	}
 	err = s.admin(func(adm *kadm.Client) error {
 		plan, err = cluster.Compare(ctx, adm, topics.All(), sizes)
 		return err
@@ -219,7 +220,7 @@ replicas are; 'plan' shows such differences.`,
 		Args:    cli.Args(),
 	}
 	sizes := sizeFlags(cmd)
-	return a.connected(cmd, config.Kafka, func(ctx context.Context, s *session, _ []string) error {
+	return a.connected(cmd, config.Kafka, checkSizes(sizes), func(ctx context.Context, s *session, _ []string) error {
 		plan, err := s.plan(ctx, *sizes)
 		if err != nil {
 			return err
@@ -246,7 +247,7 @@ exits 1 if there are any: for a pipeline that must notice drift.`,
 		Args:    cli.Args(),
 	}
 	out, sizes := output(cmd), sizeFlags(cmd)
-	return a.connected(cmd, config.Kafka, func(ctx context.Context, s *session, _ []string) error {
+	return a.connected(cmd, config.Kafka, checkSizes(sizes), func(ctx context.Context, s *session, _ []string) error {
 		plan, err := s.plan(ctx, *sizes)
 		if err != nil {
 			return err

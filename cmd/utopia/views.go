@@ -116,7 +116,11 @@ func reads[T schemas.Record](
 	var after afterFlags
 	after.register(cmd)
 	out := output(cmd)
-	cmd = a.connected(cmd, config.Registry, func(ctx context.Context, s *session, args []string) error {
+	check := func(args []string) error {
+		_, err := after.parse(aggregate, args[0])
+		return err
+	}
+	return a.connected(cmd, config.Registry, check, func(ctx context.Context, s *session, args []string) error {
 		receipt, err := after.parse(aggregate, args[0])
 		if err != nil {
 			return err
@@ -129,12 +133,4 @@ func reads[T schemas.Record](
 			return show(got, *out)
 		})
 	})
-	connect := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if _, err := after.parse(aggregate, args[0]); err != nil { // before anything connects
-			return err
-		}
-		return connect(cmd, args)
-	}
-	return cmd
 }

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+
+	"utopia/cmd/internal/links"
+	"utopia/cmd/internal/smtpd"
+	"utopia/cmd/internal/system"
+	"utopia/topics"
+)
+
+// The scripts type what a user types. The command runs in processes of its own;
+// the system that it talks to runs in the test's.
+
+var update = flag.Bool("update", false, "rewrite the expected output in the scripts")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"utopia": main})
+}
+
+// TestScriptsWithoutCluster runs what needs no cluster, and what must fail before
+// it connects: nothing listens on the broker's port.
+func TestScriptsWithoutCluster(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script/alone", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "cluster": startCluster, "registry": startRegistry},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("UTOPIA_BROKERS", "127.0.0.1:1")
+			env.Setenv("UTOPIA_REGISTRY", "http://127.0.0.1:1")
+			env.Setenv("__FANG_TEST_WIDTH", "100")
+			return nil
+		},
+	})
+}
+
+// TestScripts runs what needs the whole system. Each script has customers of its
+// own.
+func TestScripts(t *testing.T) {
+	s := startSystem(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script/system", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"link":  func(ts *testscript.TestScript, _ bool, args []string) { takeLink(ts, s, args) },
+			"raw":   func(ts *testscript.TestScript, _ bool, args []string) { produceRaw(ts, s, args) },
+			"value": takeValue,
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("UTOPIA_BROKERS", s.Broker)
+			env.Setenv("UTOPIA_REGISTRY", s.RegistryURL)
+			env.Setenv("LINK_KEYS", s.KeyFile)
+			env.Setenv("__FANG_TEST_WIDTH", "100")
+			return nil
+		},
+	})
+}
+
+func startSystem(t *testing.T) *system.System {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := system.New(ctx, system.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the system ended with: %v", err)
+		}
+	})
+	ready, stop := context.WithTimeout(ctx, 2*time.Minute)
+	defer stop()
+	if err := s.WaitReady(ready); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// exits runs a command and compares its exit code: exits CODE COMMAND ARGS...
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	switch err := ts.Exec(args[1], args[2:]...); {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// startCluster starts a broker of the script's own, without any topic:
+// cluster [NAME=VALUE...] with broker settings.
+func startCluster(ts *testscript.TestScript, _ bool, args []string) {
+	settings := map[string]string{}
+	for _, a := range args {
+		name, value, _ := strings.Cut(a, "=")
+		settings[name] = value
+	}
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(settings))
+	ts.Check(err)
+	ts.Defer(c.Close)
+	ts.Setenv("UTOPIA_BROKERS", c.ListenAddrs()[0])
+}
+
+// startRegistry starts an empty schema registry of the script's own.
+func startRegistry(ts *testscript.TestScript, _ bool, _ []string) {
+	r := srfake.New()
+	ts.Defer(r.Close)
+	ts.Setenv("UTOPIA_REGISTRY", r.URL())
+}
+
+// takeLink waits for the newest mail to an address with a link of the given
+// purpose, and puts the link into $LINK: link PURPOSE ADDRESS.
+func takeLink(ts *testscript.TestScript, s *system.System, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: link PURPOSE ADDRESS")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	found := ""
+	_, err := s.Inbox.Wait(ctx, func(m smtpd.Mail) bool {
+		if !slices.Contains(m.To, args[1]) {
+			return false
+		}
+		for _, field := range strings.Fields(m.Text) {
+			if !strings.Contains(field, "#") {
+				continue
+			}
+			if c, err := links.Verify(s.Keys, links.Token(field), time.Now()); err == nil && c.Purpose == args[0] {
+				found = field
+				return true
+			}
+		}
+		return false
+	})
+	ts.Check(err)
+	ts.Setenv("LINK", found)
+}
+
+// produceRaw stores bytes as they are: raw TOPIC KEY VALUE.
+func produceRaw(ts *testscript.TestScript, s *system.System, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: raw TOPIC KEY VALUE")
+	}
+	if _, ok := topics.ByName(args[0]); !ok {
+		ts.Fatalf("no topic %s", args[0])
+	}
+	cl, err := kgo.NewClient(s.Client...)
+	ts.Check(err)
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ts.Check(cl.ProduceSync(ctx, &kgo.Record{Topic: args[0], Key: []byte(args[1]), Value: []byte(args[2])}).FirstErr())
+}
+
+// takeValue puts the word behind a label of the last output into a variable:
+// value NAME LABEL.
+func takeValue(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: value NAME LABEL")
+	}
+	for l := range strings.Lines(ts.ReadFile("stdout")) {
+		if rest, ok := strings.CutPrefix(l, args[1]); ok {
+			if words := strings.Fields(rest); len(words) > 0 {
+				ts.Setenv(args[0], words[0])
+				return
+			}
+		}
+	}
+	ts.Fatalf("no line begins with %q", args[1])
+}
+
+func TestTheWholeTreeTeaches(t *testing.T) {
+	root := newRoot(&app{stdin: strings.NewReader(""), stdout: os.Stdout, stderr: os.Stderr, now: time.Now})
+	teaches(t, root)
+}
+
+// teaches checks that every command says what it does and shows how.
+func teaches(t *testing.T, c *cobra.Command) {
+	t.Helper()
+	if c.Short == "" || strings.HasSuffix(c.Short, ".") {
+		t.Errorf("%s: short text %q", c.CommandPath(), c.Short)
+	}
+	if len(c.Commands()) == 0 && c.Example == "" {
+		t.Errorf("%s has no example", c.CommandPath())
+	}
+	for l := range strings.Lines(c.Example) {
+		if l != "\n" && !strings.Contains(l, c.Root().Name()) && !strings.HasPrefix(l, "#") && !strings.HasPrefix(l, "kcat") && !strings.HasPrefix(l, "  ") {
+			t.Errorf("%s: the example %q is none of ours", c.CommandPath(), l)
+		}
+	}
+	for _, sub := range c.Commands() {
+		teaches(t, sub)
+	}
+}
