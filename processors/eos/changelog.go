@@ -63,7 +63,6 @@ type changelog struct {
 	client *kgo.Client
 	logger *slog.Logger
 	stop   context.CancelFunc
-	ctx    context.Context // of the loop
 	ended  chan struct{}
 
 	mu       sync.Mutex
@@ -102,8 +101,8 @@ func newChangelog(ctx context.Context, o changelogOptions) (*changelog, error) {
 		active:  make(map[topicPartition]*partitionReader),
 		wake:    func() {},
 	}
-	c.ctx, c.stop = context.WithCancel(ctx)
-	go c.run(c.ctx)
+	ctx, c.stop = context.WithCancel(ctx)
+	go c.run(ctx)
 	return c, nil
 }
 
@@ -156,29 +155,28 @@ func (c *changelog) ask(request func()) {
 	c.wake()
 }
 
-// run is the loop that owns the client's assignment.
+// run is the loop that owns the client's assignment. It ends with ctx.
 func (c *changelog) run(ctx context.Context) {
 	defer close(c.ended)
-	var poll context.Context
+	poll, wake := context.WithCancel(ctx)
 	for ctx.Err() == nil {
 		c.mu.Lock()
 		requests := c.requests
 		c.requests = nil
-		if poll == nil || poll.Err() != nil {
-			poll, c.wake = context.WithCancel(ctx)
+		if poll.Err() != nil {
+			poll, wake = context.WithCancel(ctx)
 		}
+		c.wake = wake
 		c.mu.Unlock()
 		for _, request := range requests {
 			request()
 		}
-		c.dispatch(c.client.PollFetches(poll))
+		c.dispatch(ctx, c.client.PollFetches(poll))
 	}
-	c.mu.Lock()
-	c.wake()
-	c.mu.Unlock()
+	wake()
 }
 
-func (c *changelog) dispatch(fetches kgo.Fetches) {
+func (c *changelog) dispatch(ctx context.Context, fetches kgo.Fetches) {
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		tp := topicPartition{p.Topic, p.Partition}
 		r := c.active[tp]
@@ -189,17 +187,17 @@ func (c *changelog) dispatch(fetches kgo.Fetches) {
 		c.marks[tp] = p.HighWatermark
 		c.mu.Unlock()
 		if len(p.Records) > 0 {
-			c.deliver(r, delivery{records: p.Records})
+			c.deliver(ctx, r, delivery{records: p.Records})
 		}
 		if p.Err != nil {
 			c.remove(r)
-			c.deliver(r, delivery{err: fmt.Errorf("read %s/%d: %w", tp.topic, tp.partition, p.Err)})
+			c.deliver(ctx, r, delivery{err: fmt.Errorf("read %s/%d: %w", tp.topic, tp.partition, p.Err)})
 		}
 	})
 }
 
 // deliver hands records to their reader. One that has no room for slowAfter is paused, and gets them when it asks for more.
-func (c *changelog) deliver(r *partitionReader, d delivery) {
+func (c *changelog) deliver(ctx context.Context, r *partitionReader, d delivery) {
 	if len(r.held) == 0 {
 		select {
 		case r.queue <- d:
@@ -215,7 +213,7 @@ func (c *changelog) deliver(r *partitionReader, d delivery) {
 			return
 		case <-r.done:
 			return
-		case <-c.ctx.Done():
+		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
