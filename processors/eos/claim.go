@@ -35,6 +35,11 @@ func (c *claim) put(records []*kgo.Record) {
 		m.Key, m.Value, m.Headers = r.Key, r.Value, saramaHeaders(r.Headers)
 		select {
 		case c.messages <- m:
+			continue
+		default: // never full in practice: it has room for all that may be in flight
+		}
+		select {
+		case c.messages <- m:
 		case <-c.g.ctx.Done():
 			return
 		}

@@ -16,6 +16,7 @@ import (
 
 // facts is what the cluster says about itself and the group's topics when the processor starts.
 type facts struct {
+	cluster    string
 	topics     map[string]topicFacts // existing ones only
 	partitions int32                 // of every input, and of the table
 	versions   map[int16]int16       // highest version of a request that every broker knows, -1 if one does not know it
@@ -41,12 +42,13 @@ func gather(ctx context.Context, adm *kadm.Client, names []string) (facts, error
 	if err := f.gatherVersions(ctx, adm); err != nil {
 		return f, err
 	}
-	details, err := adm.ListTopics(ctx, names...)
+	meta, err := adm.Metadata(ctx, names...)
 	if err != nil {
 		return f, fmt.Errorf("list topics: %w", err)
 	}
+	f.cluster = meta.Cluster
 	var existing []string
-	for _, d := range details {
+	for _, d := range meta.Topics {
 		if errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
 			continue
 		}

@@ -80,7 +80,7 @@ func (g *generation) setUp(ctx context.Context) error {
 	}
 	g.ready.Store(true)
 	if g.p.cfg.Hooks.Recovered != nil {
-		g.p.cfg.Hooks.Recovered(time.Since(began), g.tables.count())
+		g.p.cfg.Hooks.Recovered(time.Since(began), len(g.tables.all()))
 	}
 	return nil
 }
@@ -124,9 +124,9 @@ func (g *generation) wait(ctx context.Context, n int64, timeout <-chan time.Time
 		case <-g.broken:
 			return errBroken
 		case <-g.ctx.Done():
-			return context.Cause(g.ctx)
+			return errEnded
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ctx.Err()
 		case <-timeout:
 			return errStuck
 		}

@@ -22,9 +22,9 @@ var _ sarama.ConsumerGroup = (*group)(nil)
 // Consume implements sarama.ConsumerGroup. Goka's own context outlives stop, so that the transaction at hand can be finished.
 func (c *group) Consume(_ context.Context, _ []string, handler sarama.ConsumerGroupHandler) error {
 	defer c.done()
-	l, release := newLoop(c.stop, c.p, handler)
+	l, release := newLoop(c.stop, c.p, handler) //nolint:contextcheck // Goka's context ends only when the loop has.
 	defer release()
-	l.run()
+	l.run() //nolint:contextcheck // A poll without a context is one that does not wait.
 	return nil
 }
 

@@ -14,17 +14,17 @@ import (
 // guard asks the cluster until it answers, and refuses to start on one where exactly-once would not hold. The error then wraps ErrRefused and names
 // everything that is wrong, each with what to do.
 func (p *Processor) guard(ctx context.Context) error {
-	names := slices.Concat(p.inputs, outputTopics(p.cfg.Graph, p.cfg.Inputs))
-	if p.tableTopic != "" {
-		names = append(names, p.tableTopic)
-	}
+	names := slices.Concat(p.keyed(), outputTopics(p.cfg.Graph, p.cfg.Inputs))
 	slices.Sort(names)
 	names = slices.Compact(names)
 	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		f, err := p.ask(ctx, names)
 		if err == nil {
 			p.facts = f
-			return p.judge(names)
+			if err := p.judge(names); err != nil {
+				return err
+			}
+			return p.remember()
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -69,6 +69,7 @@ func (p *Processor) judge(names []string) error {
 		p.log.Warn("topics are not replicated: losing a broker loses their records", slog.Int("topics", len(single)), slog.String("first", single[0]))
 	}
 	p.judgePartitions(refuse)
+	p.judgeMemory(refuse)
 	for _, name := range p.inputs {
 		if t, ok := p.facts.topics[name]; ok && t.config["message.timestamp.type"] != "LogAppendTime" {
 			refuse("topic %s has message.timestamp.type=%s: time must be the broker's, or a producer could move deadlines; set it to LogAppendTime (\"utopia topics apply\")",
@@ -109,7 +110,7 @@ func (p *Processor) judgeVersions(refuse func(string, ...any)) {
 func (p *Processor) judgePartitions(refuse func(string, ...any)) {
 	p.facts.partitions = 0
 	first := ""
-	for _, name := range append(slices.Clone(p.inputs), p.tableTopic) {
+	for _, name := range p.keyed() {
 		t, ok := p.facts.topics[name]
 		switch {
 		case !ok:

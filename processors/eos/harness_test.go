@@ -412,11 +412,12 @@ func (c *answerConn) Write(b []byte) (int, error) {
 
 func (c *answerConn) Read(b []byte) (int, error) {
 	if len(c.rest) == 0 {
-		frame := make([]byte, 4)
-		if _, err := io.ReadFull(c.Conn, frame); err != nil {
+		var size [4]byte
+		if _, err := io.ReadFull(c.Conn, size[:]); err != nil {
 			return 0, err
 		}
-		frame = append(frame, make([]byte, binary.BigEndian.Uint32(frame))...)
+		frame := make([]byte, 4+binary.BigEndian.Uint32(size[:]))
+		copy(frame, size[:])
 		if _, err := io.ReadFull(c.Conn, frame[4:]); err != nil {
 			return 0, err
 		}
@@ -429,7 +430,7 @@ func (c *answerConn) Read(b []byte) (int, error) {
 		answer := c.l.answer
 		c.l.mu.Unlock()
 		if ok && answer != nil && !answer(key, frame[8:]) {
-			_ = c.Conn.Close()
+			_ = c.Close()
 			return 0, errCut
 		}
 		c.rest = frame

@@ -143,7 +143,7 @@ func (l *loop) commitInitial(g *generation) error {
 		t.next[tp] = inputOffset{at, -1}
 	}
 	if err := l.commit(t); err != nil {
-		return err
+		return &txnError{err, time.Since(t.began)}
 	}
 	g.initial = nil
 	return nil
@@ -262,11 +262,11 @@ func (l *loop) replace(err error) {
 		return
 	}
 	wait := l.backoff()
-	message := "the group member is replaced; its open transaction is dropped and read again"
-	if m == nil {
-		message = "no group member can be made, trying again"
+	if m != nil {
+		l.p.log.Warn("the group member is replaced; its open transaction is dropped and read again", slog.String("cause", err.Error()))
+	} else {
+		l.p.log.Warn("no group member can be made, trying again", slog.String("cause", err.Error()), slog.Duration("in", wait))
 	}
-	l.p.log.LogAttrs(l.stop, slog.LevelWarn, message, slog.String("cause", err.Error()), slog.Duration("in", wait))
 	_ = pause(l.stop, wait)
 }
 

@@ -28,7 +28,7 @@ type member struct {
 
 	wake    atomic.Pointer[context.CancelFunc] // ends the poll under way
 	waiting atomic.Bool                        // a rebalance waits for the transaction to end
-	ending  atomic.Pointer[context.CancelFunc] // ends an end of transaction that can no longer succeed
+	ending  atomic.Pointer[ending]             // the end of transaction that is under way
 
 	// After a rebalance the session would abort the next transaction, and not report the next rebalance, until its End is called. The loop does
 	// that between transactions; a new generation begins only then.
@@ -156,12 +156,12 @@ func (m *member) refresh(ctx context.Context) error {
 }
 
 // onAssigned runs when the group has assigned partitions, perhaps none. With none no offsets are fetched, so that the generation begins here.
-func (m *member) onAssigned(_ context.Context, _ *kgo.Client, assigned map[string][]int32) {
+func (m *member) onAssigned(ctx context.Context, _ *kgo.Client, assigned map[string][]int32) {
 	m.mu.Lock()
 	m.latest = assigned
 	m.mu.Unlock()
 	if len(assigned) == 0 {
-		if err := m.begin(context.Background(), assigned, nil); err != nil && !errors.Is(err, errEnded) {
+		if err := m.begin(ctx, assigned, nil); err != nil && !errors.Is(err, errEnded) {
 			m.p.fail(err)
 		}
 	}
@@ -209,7 +209,7 @@ func (m *member) begin(ctx context.Context, assigned map[string][]int32, initial
 	m.p.generation.Store(g)
 	err := g.setUp(ctx)
 	if err == nil {
-		m.p.log.Info("partitions assigned", slog.Int("generation", int(number)), slog.Int("partitions", g.tables.count()))
+		m.p.log.Info("partitions assigned", slog.Int("generation", int(number)), slog.Int("partitions", len(g.tables.all())))
 	}
 	return err
 }
@@ -241,18 +241,33 @@ func (m *member) endGeneration() {
 // onBlocked runs when a rebalance waits for the transaction to end. Normally that is soon. If the group has thrown this member out, the session's End
 // waits for a heartbeat that nobody sends any more, and would wait for ever.
 func (m *member) onBlocked(context.Context, *kgo.Client) {
-	m.waiting.Store(true)
-	under := m.ending.Load()
-	time.AfterFunc(2*time.Second, func() {
-		if now := m.ending.Load(); now != nil && (under == nil || now == under) && m.waiting.Load() {
-			(*now)()
-		}
-	})
+	if m.waiting.CompareAndSwap(false, true) {
+		time.AfterFunc(time.Second, m.unblock)
+	}
+}
+
+// unblock gives up an end of transaction that takes long while a rebalance waits for it.
+func (m *member) unblock() {
+	if !m.waiting.Load() {
+		return
+	}
+	if e := m.ending.Load(); e != nil && time.Since(e.began) > 2*time.Second {
+		e.cancel()
+		return
+	}
+	time.AfterFunc(time.Second, m.unblock)
+}
+
+// ending is an end of transaction that is under way.
+type ending struct {
+	began  time.Time
+	cancel context.CancelFunc
 }
 
 // close ends the generation and the client. The membership stays: a static member leaves by an explicit request only. The client's context is ended first:
 // otherwise Close would wait for a rebalance to complete, which takes minutes if another member is slow.
 func (m *member) close() {
+	m.waiting.Store(false)
 	m.endGeneration()
 	m.abandon()
 	m.sess.CloseAllowingRebalance()

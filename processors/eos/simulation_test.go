@@ -149,7 +149,7 @@ func (s *sim) supervise(name string, rng *dice) *instance {
 				i.link.heal()
 				i.stop()
 			case 3:
-				fs = i.kill()
+				i.kill()
 				s.hit("killed")
 				fs = vfs.NewCrashableMem() // a new disk
 			}

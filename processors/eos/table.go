@@ -3,6 +3,7 @@ package eos
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -27,6 +28,7 @@ type table struct {
 type tables struct {
 	mu    sync.Mutex
 	byNum map[int32]*table
+	list  []*table
 }
 
 func (t *tables) add(tb *table) {
@@ -36,6 +38,7 @@ func (t *tables) add(tb *table) {
 		t.byNum = make(map[int32]*table)
 	}
 	t.byNum[tb.partition] = tb
+	t.list = append(slices.Clip(t.list), tb)
 }
 
 func (t *tables) get(partition int32) *table {
@@ -44,20 +47,11 @@ func (t *tables) get(partition int32) *table {
 	return t.byNum[partition]
 }
 
+// all returns the tables so far. The caller must not change the slice.
 func (t *tables) all() []*table {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make([]*table, 0, len(t.byNum))
-	for _, tb := range t.byNum {
-		all = append(all, tb)
-	}
-	return all
-}
-
-func (t *tables) count() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.byNum)
+	return t.list
 }
 
 // buildStorage is Goka's storage builder: it opens the partition's store for the generation that is being set up.

@@ -89,7 +89,7 @@ func (t *transaction) dirty() (n int) {
 func (t *transaction) end(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, t.p.cfg.TransactionTimeout)
 	defer cancel()
-	t.m.ending.Store(&cancel)
+	t.m.ending.Store(&ending{time.Now(), cancel})
 	defer t.m.ending.Store(nil)
 	t.p.at("flush")
 	// Offsets must not be added while produces are under way, and a failed produce must not be committed around: the client would do both.
