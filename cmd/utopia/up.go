@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,6 +75,35 @@ utopia up --data ./data --kafka-port 19092`,
 	return cmd
 }
 
+// brokerCommand is the hidden command that the broker process runs.
+const brokerCommand = "embedded-broker"
+
+// brokerProcess is the command line of the process that keeps the broker's data for `up --data`.
+func brokerProcess(dir string, port int) []string {
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
+	return []string{self, brokerCommand, dir, strconv.Itoa(port)}
+}
+
+func newBrokerCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: brokerCommand + " DIR PORT", Hidden: true, Args: cobra.ExactArgs(2),
+		Short: "The broker process of utopia up --data; it ends with its standard input",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			port, err := strconv.Atoi(args[1])
+			if err != nil {
+				return run.Usagef("PORT: %s is no number", args[1])
+			}
+			if err := system.ServeBroker(cmd.Context(), args[0], port, a.stdin, a.stdout); err != nil {
+				return run.Quiet(err) // said on standard output, to the process that started this one
+			}
+			return nil
+		},
+	}
+}
+
 func up(ctx context.Context, a *app, f upFlags) error {
 	level := slog.LevelWarn
 	if f.verbose {
@@ -82,7 +112,8 @@ func up(ctx context.Context, a *app, f upFlags) error {
 	m := metrics.New()
 	s, err := system.New(ctx, system.Config{
 		Dir: f.data, Kafka: f.kafka, Registry: f.registry, HTTP: f.http,
-		Logger: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})),
+		Logger:        slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})),
+		BrokerProcess: brokerProcess,
 		Metrics: func(group string) (eos.Hooks, processors.Counters) {
 			return m.Group(group)
 		},

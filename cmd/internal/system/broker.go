@@ -29,6 +29,11 @@ func portError(err error, flag string, port int) error {
 // startBroker starts the embedded broker on loopback. With a directory it keeps everything there, and its cluster id
 // too: local state of another cluster must be recognised as such.
 func startBroker(dir string, port int) (*kfake.Cluster, error) {
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("embedded broker: %w", err)
+		}
+	}
 	probe, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)) //nolint:noctx // closed in the next line
 	if err != nil {
 		return nil, portError(err, "--kafka-port", port)

@@ -19,7 +19,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/cluster"
@@ -51,6 +50,9 @@ type Config struct {
 	Registry int
 	HTTP     int
 	Logger   *slog.Logger
+	// BrokerProcess, with Dir, makes the command line of a process that calls ServeBroker; nil runs the broker in this
+	// process, where kill -9 may tear a commit in two.
+	BrokerProcess func(dir string, port int) []string
 	// Metrics, if set, is given the hooks of each group's engine to fill in.
 	Metrics func(group string) (eos.Hooks, processors.Counters)
 	// MetricsHandler serves /metrics.
@@ -167,13 +169,9 @@ func (s *System) openDir(context.Context) error {
 // openBroker starts the broker and creates the topics. Without a directory of the user's own it keeps everything in
 // memory.
 func (s *System) openBroker(ctx context.Context) error {
-	var c *kfake.Cluster
-	c, err := startBroker(s.cfg.Dir, s.cfg.Kafka)
-	if err != nil {
+	if err := s.runBroker(ctx); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, c.Close)
-	s.Broker = c.ListenAddrs()[0]
 	s.Client = []kgo.Opt{
 		kgo.SeedBrokers(s.Broker),
 		kgo.MetadataMinAge(20 * time.Millisecond),
@@ -192,6 +190,25 @@ func (s *System) openBroker(ctx context.Context) error {
 	if err := plan.Apply(ctx, adm, func(cluster.Change) {}); err != nil {
 		return fmt.Errorf("topics: %w", err)
 	}
+	return nil
+}
+
+func (s *System) runBroker(ctx context.Context) error {
+	if s.cfg.Dir != "" && s.cfg.BrokerProcess != nil {
+		addr, stop, err := startChild(ctx, s.cfg.BrokerProcess(s.cfg.Dir, s.cfg.Kafka))
+		if err != nil {
+			return err
+		}
+		s.Broker = addr
+		s.closers = append(s.closers, stop)
+		return nil
+	}
+	c, err := startBroker(s.cfg.Dir, s.cfg.Kafka)
+	if err != nil {
+		return err
+	}
+	s.Broker = c.ListenAddrs()[0]
+	s.closers = append(s.closers, c.Close)
 	return nil
 }
 
