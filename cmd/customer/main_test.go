@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"utopia/cmd/internal/run"
+	"utopia/cmd/internal/service"
+	"utopia/cmd/internal/system"
+	"utopia/processors/ask"
+	"utopia/schemas"
+	"utopia/topics"
+)
+
+func startSystem(t *testing.T) *system.System {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := system.New(ctx, system.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the system ended with: %v", err)
+		}
+	})
+	ready, stop := context.WithTimeout(ctx, 2*time.Minute)
+	defer stop()
+	if err := s.WaitReady(ready); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func command(t *testing.T, s *system.System, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	args = append(args, "--brokers", s.Broker, "--registry", s.RegistryURL, "--log-level", "error")
+	err := service.Run(spec())(t.Context(), args, &out, &errs)
+	return run.ExitCode(err), out.String(), errs.String()
+}
+
+func TestRebuildComparesWhileTheServiceRunsAndReplacesOnlyWhenItDoesNot(t *testing.T) {
+	s := startSystem(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c, err := ask.New(ctx, ask.Config{Client: s.Client, IDs: s.IDs, Commands: topics.CustomerCommands, Replies: topics.CustomerReplies})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, id := range []string{"c-1", "c-2"} {
+		reply, err := c.Ask(ctx, id, &schemas.RegisterCustomer{
+			CustomerID: id, Name: "Ada", Email: "ada@example.org",
+			Address: schemas.Address{Country: "NL", City: "Gouda", PostCode: "2801 EM", Street: "Markt 1"},
+		})
+		if err != nil || reply.Outcome != schemas.OutcomeAccepted {
+			t.Fatal(reply, err)
+		}
+	}
+	code, stdout, stderr := command(t, s, "rebuild", "--check")
+	if code != run.ExitOK || stdout != "2 events of 2 customers, 2 rows, 2 as the events say, 0 not\n" || stderr != "" {
+		t.Errorf("--check: exit %d, %q, %q", code, stdout, stderr)
+	}
+	code, _, stderr = command(t, s, "rebuild", "--apply")
+	if code != run.ExitFailure || !strings.Contains(stderr, "an instance of the customer group is running") {
+		t.Errorf("--apply: exit %d, %q", code, stderr)
+	}
+	for _, args := range [][]string{{"rebuild"}, {"rebuild", "--check", "--apply"}} {
+		if code, _, stderr = command(t, s, args...); code != run.ExitUsage || !strings.Contains(stderr, "either --check or --apply") {
+			t.Errorf("%v: exit %d, %q", args, code, stderr)
+		}
+	}
+}
