@@ -51,9 +51,13 @@ func mailing(e *service.Env) ([]run.Part, error) {
 	if err != nil {
 		return nil, err
 	}
+	name, err := instance(c)
+	if err != nil {
+		return nil, err
+	}
 	m, err := mailer.New(mailer.Config{
 		Client: e.Client, Commands: commands, Sender: sender, From: c.MailFrom, Keys: keys, Page: page, Logger: e.Log,
-		Hooks: hooks(e), Instance: c.Instance,
+		Hooks: hooks(e), Instance: name,
 	})
 	if err != nil {
 		return nil, err

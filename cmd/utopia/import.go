@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"charm.land/bubbles/v2/progress"
+	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -320,7 +321,7 @@ func (b *bar) show() {
 		return
 	}
 	b.last = time.Now()
-	_, _ = fmt.Fprint(b.w, "\r"+b.model.ViewAs(b.part()))
+	_, _ = lipgloss.Fprint(b.w, "\r"+b.model.ViewAs(b.part()))
 }
 
 // end takes the bar away.

@@ -18,8 +18,7 @@ func (a *app) stateResetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "reset", Short: "Remove the local tables of a stopped instance; it reads them again from the log",
 		Long: `Removes the tables in a state directory, not the instance's name. The next start reads
-the changelog from its beginning. Refused while an instance runs on the directory, and
-for a directory that is none of ours.`,
+the changelog from its beginning. Refused while an instance runs on the directory.`,
 		Example: "utopia state reset --state-dir /var/lib/utopia/customer",
 		Args:    cli.Args(),
 	}
