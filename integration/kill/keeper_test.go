@@ -33,7 +33,7 @@ func (w *world) keep(name, binary string, args ...string) *keeper {
 	return &keeper{
 		w: w, name: name, binary: binary, log: filepath.Join(w.dir, name+".log"), kills: map[string]int{},
 		args: append([]string{
-			"--state-dir", filepath.Join(w.dir, "state-"+name), "--instance", name, "--dev", "--http", "",
+			"run", "--state-dir", filepath.Join(w.dir, "state-"+name), "--instance", name, "--dev", "--http", "",
 		}, args...),
 	}
 }
@@ -125,6 +125,16 @@ func (k *keeper) deaths() int {
 		n += of
 	}
 	return n
+}
+
+// failed returns what went wrong if lives end by themselves again and again.
+func (k *keeper) failed() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.failures) < 3 {
+		return nil
+	}
+	return errors.Join(k.failures...)
 }
 
 func (k *keeper) count() {

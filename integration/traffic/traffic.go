@@ -49,7 +49,7 @@ type Traffic struct {
 	n                      int
 	requests               map[string]string // customer: id of the last request
 	sent                   []*kgo.Record     // commands, to be repeated
-	acked                  int
+	acked                  []*kgo.Record
 }
 
 // New returns a sender. It sends nothing yet.
@@ -66,8 +66,11 @@ func New(client *kgo.Client, ids schemas.IDs, random *rand.Rand) (*Traffic, erro
 	return t, nil
 }
 
-// Sent is how many records the broker has acknowledged.
-func (t *Traffic) Sent() int { return t.acked }
+// Sent returns the records that the broker has acknowledged, with the partition and offset it gave them.
+func (t *Traffic) Sent() []*kgo.Record { return t.acked }
+
+// Through goes on with another client, as after the end of a broker.
+func (t *Traffic) Through(client *kgo.Client) { t.client = client }
 
 // Run registers the customers and sends about the given number of records a second until ctx ends, which is no error.
 func (t *Traffic) Run(ctx context.Context, rate int) error {
@@ -246,10 +249,19 @@ func (t *Traffic) poison(ctx context.Context, customer string) error {
 	return t.produce(ctx, r)
 }
 
+// produce waits until the broker has the record or ctx ends, whichever is first: a synchronous produce can outlive its
+// context when the broker is gone.
 func (t *Traffic) produce(ctx context.Context, r *kgo.Record) error {
-	if err := t.client.ProduceSync(ctx, r).FirstErr(); err != nil {
-		return fmt.Errorf("produce to %s: %w", r.Topic, err)
+	answered := make(chan error, 1)
+	t.client.Produce(ctx, r, func(_ *kgo.Record, err error) { answered <- err })
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-answered:
+		if err != nil {
+			return fmt.Errorf("produce to %s: %w", r.Topic, err)
+		}
+		t.acked = append(t.acked, r)
+		return nil
 	}
-	t.acked++
-	return nil
 }

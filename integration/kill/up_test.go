@@ -1,0 +1,186 @@
+//go:build kill
+
+package kill
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"utopia/integration/traffic"
+)
+
+// TestUpSurvivesKills kills `utopia up --data` with everything in it, broker included, while it works. Nothing that was
+// acknowledged may be lost, and no verdict may change.
+func TestUpSurvivesKills(t *testing.T) {
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64N(1 << 32)
+	}
+	t.Logf("seed %d", s)
+	random := rand.New(rand.NewPCG(s, 3))
+	w := &world{t: t, dir: t.TempDir(), bin: build(t, "./cmd/utopia", "./integration/check")}
+	kafka, registry, page := freePort(t), freePort(t), freePort(t)
+	w.broker, w.registry = fmt.Sprintf("127.0.0.1:%d", kafka), fmt.Sprintf("http://127.0.0.1:%d", registry)
+	u := &upProcess{
+		w: w, log: filepath.Join(w.dir, "up.log"), ready: fmt.Sprintf("http://127.0.0.1:%d/readyz", page),
+		args: []string{
+			"up", "--verbose", "--data", filepath.Join(w.dir, "data"),
+			"--kafka-port", fmt.Sprint(kafka), "--registry-port", fmt.Sprint(registry), "--http-port", fmt.Sprint(page),
+		},
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of its log:\n%s", tail(u.log))
+		}
+	})
+	u.start()
+	w.connect()
+	sender, err := traffic.New(w.client, w.ids(), rand.New(rand.NewPCG(s, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const lives = 8
+	for range lives {
+		u.work(sender, time.Duration(1500+random.IntN(2500))*time.Millisecond)
+		w.client.Close()
+		u.start()
+		w.connect() // a new producer: the old one does not know how much of what it sent arrived
+		sender.Through(w.client)
+	}
+	w.settle(2*time.Minute, groups()...)
+	w.present(sender.Sent())
+	counted := w.check(true, u.log)
+	if counted["commands"] < 300 {
+		t.Errorf("only %d commands in %d lives", counted["commands"], lives)
+	}
+	u.stop()
+}
+
+// upProcess is one `utopia up` after the other.
+type upProcess struct {
+	w          *world
+	args       []string
+	log, ready string
+	cmd        *exec.Cmd
+}
+
+// start starts it and waits until it is ready.
+func (u *upProcess) start() {
+	u.w.t.Helper()
+	log, err := os.OpenFile(u.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		u.w.t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	u.cmd = exec.Command(filepath.Join(u.w.bin, "utopia"), u.args...)
+	u.cmd.Stdout, u.cmd.Stderr = log, log
+	if err := u.cmd.Start(); err != nil {
+		u.w.t.Fatal(err)
+	}
+	u.w.t.Cleanup(func() { _ = u.cmd.Process.Kill() })
+	ctx, cancel := context.WithTimeout(u.w.t.Context(), 90*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !u.isReady(ctx) {
+		select {
+		case <-ctx.Done():
+			u.w.t.Fatal("utopia up did not become ready")
+		case <-tick.C:
+		}
+	}
+}
+
+func (u *upProcess) isReady(ctx context.Context) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.ready, nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// work sends traffic and kills the process while it is under way.
+func (u *upProcess) work(sender *traffic.Traffic, after time.Duration) {
+	u.w.t.Helper()
+	ctx, cancel := context.WithCancel(u.w.t.Context())
+	sent := make(chan error, 1)
+	go func() { sent <- sender.Run(ctx, 150) }()
+	select {
+	case err := <-sent:
+		u.w.t.Errorf("the traffic ended before the kill: %v", err)
+	case <-time.After(after):
+	}
+	_ = u.cmd.Process.Signal(syscall.SIGKILL)
+	_ = u.cmd.Wait()
+	cancel()
+	<-sent // whatever the last record met: it counts only if it was acknowledged
+}
+
+// stop ends it in order.
+func (u *upProcess) stop() {
+	u.w.t.Helper()
+	_ = u.cmd.Process.Signal(syscall.SIGTERM)
+	ended := make(chan error, 1)
+	go func() { ended <- u.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			u.w.t.Errorf("stopped in order: %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		u.w.t.Error("it does not stop")
+	}
+}
+
+// present checks that every acknowledged record is where the broker said.
+func (w *world) present(acked []*kgo.Record) {
+	w.t.Helper()
+	type place struct {
+		topic     string
+		partition int32
+		offset    int64
+	}
+	missing := map[place]string{}
+	offsets := map[string]map[int32]kgo.Offset{}
+	for _, r := range acked {
+		missing[place{r.Topic, r.Partition, r.Offset}] = string(r.Value)
+		if offsets[r.Topic] == nil {
+			offsets[r.Topic] = map[int32]kgo.Offset{}
+		}
+		offsets[r.Topic][r.Partition] = kgo.NewOffset().AtStart()
+	}
+	reader, err := kgo.NewClient(kgo.SeedBrokers(w.broker), kgo.ConsumePartitions(offsets))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer reader.Close()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	for len(missing) > 0 && ctx.Err() == nil {
+		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			p := place{r.Topic, r.Partition, r.Offset}
+			if want, ok := missing[p]; ok && want == string(r.Value) {
+				delete(missing, p)
+			}
+		})
+	}
+	w.t.Logf("%d acknowledged records", len(acked))
+	for p := range missing {
+		w.t.Errorf("acknowledged and lost: %s/%d@%d", p.topic, p.partition, p.offset)
+	}
+}
