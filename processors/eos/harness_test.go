@@ -347,6 +347,7 @@ type link struct {
 
 	mu     sync.Mutex
 	isCut  bool
+	delay  time.Duration // of every answer
 	conns  map[net.Conn]struct{}
 	answer func(key int16, body []byte) bool // changes an answer; false loses it, with its connection
 }
@@ -427,8 +428,9 @@ func (c *answerConn) Read(b []byte) (int, error) {
 		delete(c.keys, id)
 		c.mu.Unlock()
 		c.l.mu.Lock()
-		answer := c.l.answer
+		answer, delay := c.l.answer, c.l.delay
 		c.l.mu.Unlock()
+		time.Sleep(delay)
 		if ok && answer != nil && !answer(key, frame[8:]) {
 			_ = c.Close()
 			return 0, errCut

@@ -123,7 +123,7 @@ func (p *Processor) gokaOptions(stop context.Context, done context.CancelFunc) [
 		// By default a nil value is marked as done without a callback: tombstones would vanish.
 		goka.WithNilHandling(goka.NilDecode),
 		goka.WithUpdateCallback(skipMarkers),
-		goka.WithPartitionChannelSize(256),
+		goka.WithPartitionChannelSize(1024),
 		goka.WithStorageBuilder(p.buildStorage),
 		goka.WithProducerBuilder(func([]string, string, func() hash.Hash32) (goka.Producer, error) { return p.producer, nil }),
 		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return topicManager{p}, nil }),

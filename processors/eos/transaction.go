@@ -100,6 +100,10 @@ func (t *transaction) end(ctx context.Context) error {
 		return fmt.Errorf("produce to %s: %w", perr.topic, perr.err)
 	}
 	t.p.producer.open.Store(nil)
+	// If the client believes that there are offsets to commit, it asks for a heartbeat between adding them and EndTxn: a round trip, and one for which it
+	// may wait for ever when the group has thrown it out. It guards against a rebalance that hands out the old offsets before EndTxn is through, which the
+	// brokers themselves prevent since KIP-447. So it is told that they are committed, and offsets adds the real ones.
+	t.m.cl.SetOffsets(t.m.cl.UncommittedOffsets())
 	committed, err := t.m.sess.End(kgo.PreTxnCommitFnContext(ctx, t.offsets), kgo.TryCommit)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotCommitted, err)
