@@ -74,6 +74,9 @@ type Config struct {
 	// rebalanceTimeout is how long the group waits for a member that does not rejoin (5 min): one that recovers a large table must not be thrown
 	// out while it does. Tests shorten it.
 	rebalanceTimeout time.Duration
+
+	// sabotage is for the test of the simulation: where it says yes, the engine makes one named mistake. Nil in production.
+	sabotage func(mistake string) bool
 }
 
 // Input says how records of one input topic are admitted. Every check happens before Goka sees the record.

@@ -45,6 +45,7 @@ func at(point string, n int64, f func()) func(*Config) {
 // An instance that was killed in the middle of a transaction leaves it open. Its successor ends it as soon as it starts, long before the timeout, even if it
 // has nothing to do.
 func TestARestartEndsTheTransactionOfTheOneBefore(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		var a *instance
 		a = w.newInstance("a", nil, at("offsets_added", 2, func() { a.link.cut() }), func(c *Config) { c.TransactionTimeout = 10 * time.Minute })
@@ -70,6 +71,7 @@ func TestARestartEndsTheTransactionOfTheOneBefore(t *testing.T) {
 
 // Kafka forgets the offsets of a group that was empty for a week. Starting at the beginning would count everything again.
 func TestLostOffsetsAreRefused(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		a := w.start("a", nil)
 		a.ready()
@@ -90,6 +92,7 @@ func TestLostOffsetsAreRefused(t *testing.T) {
 // Every input partition has a committed offset before the first record is handled, also one that never held a record: otherwise the first record of such a
 // partition could not be told from one whose offset was lost.
 func TestAnIdlePartitionHasAnOffset(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		a := w.start("a", nil)
 		a.ready()
@@ -121,6 +124,7 @@ func keyIn(partition, n int32) string {
 
 // Records that no code can handle leave by the dead letters, with the bytes and headers as received; misplaced ones are sent on once; the others flow.
 func TestPoison(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		a := w.start("a", nil, func(c *Config) {
 			c.Inputs[commands] = Input{DeadLetters: letters, Move: true, Admit: func(r *kgo.Record) error {
@@ -194,6 +198,7 @@ func TestPoison(t *testing.T) {
 
 // A record whose schema is unknown while the registry is down holds up its partition, and nothing else, until the registry is back.
 func TestABlockedPartitionWaitsAlone(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		var down atomic.Bool
 		down.Store(true)
@@ -238,6 +243,7 @@ func TestABlockedPartitionWaitsAlone(t *testing.T) {
 
 // Two processes under one instance id: the later one takes over, the earlier one stops and says why, and neither comes back to fence the other.
 func TestTwoProcessesUnderOneInstance(t *testing.T) {
+	t.Parallel()
 	for name, busy := range map[string]bool{"idle": false, "busy": true} {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, 1, func(t *testing.T, w *world) {
@@ -277,6 +283,7 @@ func TestTwoProcessesUnderOneInstance(t *testing.T) {
 // A process that stands still for longer than its transaction and its session may last wakes up as a zombie: its transaction was aborted, its partitions are
 // another's. It drops what it did and joins again; it is not taken for a second process.
 func TestAZombieComesBack(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		a := w.start("a", nil, at("flush", 3, func() { time.Sleep(2 * time.Minute) }))
 		a.ready()
@@ -300,6 +307,7 @@ func TestAZombieComesBack(t *testing.T) {
 
 // The producer's epoch is 16 bits wide; after 32,767 transactions the coordinator gives out another producer id.
 func TestEpochRollOver(t *testing.T) {
+	t.Parallel()
 	transactions := int64(*rollOver)
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		var committed atomic.Int64
@@ -331,6 +339,7 @@ func TestEpochRollOver(t *testing.T) {
 
 // Where a table's offset stands after each commit decides what is read again after a crash.
 func TestTheStoredOffsetIsThatOfTheLastRow(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		a := w.start("a", nil)
 		a.ready()
@@ -367,6 +376,7 @@ func TestTheStoredOffsetIsThatOfTheLastRow(t *testing.T) {
 // A member that is to come back keeps its partitions: nobody takes them over meanwhile. (That coming back is no rebalance is for a real broker to show: the
 // fake one compares more of a subscription.)
 func TestRestartWithin(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		soon := func(c *Config) { c.RestartWithin = 40 * time.Second }
 		a, b := w.start("a", nil, soon), w.start("b", nil, soon)
@@ -393,6 +403,7 @@ func TestRestartWithin(t *testing.T) {
 
 // Without it a member that stops leaves, and the other has its partitions at once.
 func TestALeavingMemberIsReplacedAtOnce(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		a, b := w.start("a", nil), w.start("b", nil)
 		a.ready()
@@ -412,6 +423,7 @@ func TestALeavingMemberIsReplacedAtOnce(t *testing.T) {
 
 // The cluster is down at the start, and goes away while running.
 func TestTheClusterMayBeAway(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		a := w.newInstance("a", nil)
 		a.link.cut()
@@ -450,6 +462,7 @@ func TestTheClusterMayBeAway(t *testing.T) {
 
 // A defect in a callback stops the processor, with nothing committed of its transaction.
 func TestAPanicStopsTheProcessor(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		i := w.newInstance("a", nil, func(c *Config) {
 			c.Graph = goka.DefineGroup(groupName, goka.Input(commands, bytesCodec{}, func(ctx goka.Context, msg any) {
@@ -475,6 +488,7 @@ func TestAPanicStopsTheProcessor(t *testing.T) {
 
 // A row that a newer release wrote is not touched: neither when it is in the log, nor when it is on disk already.
 func TestANewerRowIsRefused(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		a := w.start("a", nil)
 		a.ready()
@@ -501,6 +515,7 @@ func TestANewerRowIsRefused(t *testing.T) {
 
 // Records that were removed before they were handled stop their partition, not the others, and are never skipped silently.
 func TestLostRecordsStopTheirPartition(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		a := w.start("a", nil)
 		a.ready()
@@ -548,6 +563,7 @@ func TestLostRecordsStopTheirPartition(t *testing.T) {
 
 // A partition count that grows under a running group would send keys to partitions that do not have their rows.
 func TestMorePartitionsAreRefused(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		a := w.start("a", nil)
 		a.ready()
@@ -569,6 +585,7 @@ func TestMorePartitionsAreRefused(t *testing.T) {
 // The group throws a member out while its transaction is open. The client then waits, before it ends the transaction, for a heartbeat that nobody sends any
 // more.
 func TestAMemberThrownOutDoesNotHang(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		a := w.start("a", nil, at("flush", 3, func() {
 			w.cluster.Fault(
@@ -596,6 +613,7 @@ func TestAMemberThrownOutDoesNotHang(t *testing.T) {
 
 // Another producer takes our transactional id. The transaction that is open is lost, not repeated; one of the two goes on.
 func TestAnotherProducerTakesOurTransactionalID(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"begin", "flush", "produce"} {
 		t.Run(point, func(t *testing.T) {
 			inVirtualTime(t, 1, func(t *testing.T, w *world) {
@@ -633,6 +651,7 @@ func TestAnotherProducerTakesOurTransactionalID(t *testing.T) {
 
 // A topic that was deleted and made again, or that got more partitions while nobody looked, is refused: it is not what the table and the offsets speak of.
 func TestATopicIsNotWhatItWas(t *testing.T) {
+	t.Parallel()
 	settings := map[string]string{"cleanup.policy": "compact", "min.insync.replicas": "2"}
 	for name, test := range map[string]struct {
 		change func(t *testing.T, w *world)

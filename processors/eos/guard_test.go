@@ -24,6 +24,7 @@ func refusal(t *testing.T, w *world, change ...func(*Config)) error {
 }
 
 func TestTheGuardRefusesAndSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	onOldBrokers := func(c *worldConfig) { c.kfake = append(c.kfake, kfake.MaxVersions(kversion.V2_4_0())) }
 	onOneBroker := func(c *worldConfig) { c.brokers = 1 }
 	without := func(topic string) worldOption {
@@ -63,6 +64,7 @@ func TestTheGuardRefusesAndSaysWhatToDo(t *testing.T) {
 }
 
 func TestDevelopmentModeTakesAnUnreplicatedCluster(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1, func(c *worldConfig) { c.brokers = 1 })
 	defer w.close()
 	a := w.start("a", nil, func(c *Config) { c.Dev = true })
@@ -71,6 +73,7 @@ func TestDevelopmentModeTakesAnUnreplicatedCluster(t *testing.T) {
 }
 
 func TestAStateDirectoryIsUsedByOneProcess(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1)
 	defer w.close()
 	fs := vfs.NewCrashableMem()
@@ -84,6 +87,7 @@ func TestAStateDirectoryIsUsedByOneProcess(t *testing.T) {
 }
 
 func TestNewRefusesWhatCannotBeExactlyOnce(t *testing.T) {
+	t.Parallel()
 	valid := func() Config {
 		return Config{
 			Client: []kgo.Opt{kgo.SeedBrokers("localhost:1")}, Dir: "state",

@@ -50,6 +50,7 @@ type world struct {
 
 	log  ring // the last lines of the engine's log
 	mu   sync.Mutex
+	all  []*instance
 	hits map[string]int // faults that were really met
 }
 
@@ -299,7 +300,25 @@ func (w *world) newInstance(name string, fs *vfs.MemFS, change ...func(*Config))
 		w.tb.Fatal(err)
 	}
 	l.proc = p
-	return &instance{w: w, name: name, fs: fs, link: l, proc: p, done: make(chan struct{})}
+	i := &instance{w: w, name: name, fs: fs, link: l, proc: p, done: make(chan struct{})}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = append(w.all, i)
+	return i
+}
+
+// reap ends what a test that gave up has left running.
+func (w *world) reap() {
+	w.mu.Lock()
+	all := w.all
+	w.mu.Unlock()
+	for _, i := range all {
+		if i.cancel != nil {
+			i.link.cut()
+			i.cancel()
+			<-i.done
+		}
+	}
 }
 
 // start runs an instance.

@@ -16,6 +16,7 @@ import (
 // Where the time goes between a command and its event when nobody computes: every answer of a broker takes a round trip, and nothing else takes any time. A
 // transaction is three of them: produce, offsets, end. A command that arrives during one waits for its end, and for the fetch that follows.
 func TestLatencyInRoundTrips(t *testing.T) {
+	t.Parallel()
 	const trip = 300 * time.Microsecond
 	for name, test := range map[string]struct {
 		every time.Duration

@@ -116,7 +116,7 @@ func (l *loop) idle() time.Duration {
 // work does what there is to do for g, between a poll and the next.
 func (l *loop) work(g *generation) error {
 	if l.boxOf != g {
-		l.boxOf, l.box = g, newOutbox(g.ctx, l.m.cl, l.p.tableTopic, l.p.facts.partitions)
+		l.boxOf, l.box = g, newOutbox(g, l.m.cl)
 	}
 	if len(g.initial) > 0 {
 		if err := l.commitInitial(g); err != nil {
@@ -161,13 +161,16 @@ func (l *loop) transact(g *generation) error {
 		t.take(&l.in)
 		more, err = l.more(t)
 	}
-	if err == nil {
+	if err == nil && !l.p.sabotaged("do not wait for what is in flight") {
 		err = g.wait(l.hard, 0, l.timeout.C)
 	}
 	if err == nil {
 		err = l.commit(t)
 	}
 	if err != nil {
+		if l.p.sabotaged("keep the rows of a failed transaction") {
+			_ = t.apply()
+		}
 		return &txnError{err, time.Since(t.began)}
 	}
 	return nil
@@ -244,6 +247,13 @@ func (l *loop) replace(err error) {
 		}
 	}
 	l.p.producer.open.Store(nil)
+	if l.p.sabotaged("keep the client after a failure") && l.m != nil && errors.Is(err, errNotCommitted) {
+		for _, tb := range l.p.generation.Load().tables.all() {
+			tb.st.abort()
+		}
+		l.m.allowRebalance()
+		return
+	}
 	m, g := l.m, l.p.generation.Load()
 	l.m = nil
 	if m != nil && l.hard.Err() == nil && m.fenced(l.hard, err, age) {
@@ -255,8 +265,8 @@ func (l *loop) replace(err error) {
 	switch {
 	case isType[*storeError](err):
 		l.p.fail(err)
-	case errors.Is(err, errBroken):
-		l.p.fail(fmt.Errorf("%w: %w", err, g.endErr))
+	case errors.Is(err, errBroken) && g != nil:
+		l.p.fail(fmt.Errorf("%w: %w", err, g.end()))
 	}
 	if l.stop.Err() != nil {
 		return

@@ -160,6 +160,11 @@ func (p *Processor) at(point string) {
 	}
 }
 
+// sabotaged says whether a mistake is to be made, for the test of the tests.
+func (p *Processor) sabotaged(mistake string) bool {
+	return p.cfg.sabotage != nil && p.cfg.sabotage(mistake)
+}
+
 // Ready reports whether this instance is in the group and its tables have caught up.
 func (p *Processor) Ready() bool {
 	g := p.generation.Load()

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -27,26 +28,30 @@ var (
 
 // TestSimulation runs the counter on two or three instances while everything that can fail does, and then compares what came out with what went in.
 func TestSimulation(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	total := make(map[string]int)
-	for i := range *seeds {
-		seed := *firstSeed + uint64(i) //nolint:gosec // Not negative.
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				t.Cleanup(func() {
-					if t.Failed() {
-						t.Logf("again: go test -tags synctests ./processors/eos -run TestSimulation -seeds 1 -seed %d", seed)
+	t.Run("seeds", func(t *testing.T) {
+		for i := range *seeds {
+			seed := *firstSeed + uint64(i) //nolint:gosec // Not negative.
+			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					t.Cleanup(func() {
+						if t.Failed() {
+							t.Logf("again: go test -tags synctests ./processors/eos -run TestSimulation -seeds 1 -seed %d", seed)
+						}
+					})
+					hits := simulate(t, seed)
+					mu.Lock()
+					defer mu.Unlock()
+					for k, n := range hits {
+						total[k] += n
 					}
 				})
-				hits := simulate(t, seed)
-				mu.Lock()
-				defer mu.Unlock()
-				for k, n := range hits {
-					total[k] += n
-				}
 			})
-		})
-	}
+		}
+	})
 	t.Logf("met: %v", total)
 	if *seeds < 20 || t.Failed() {
 		return
@@ -64,12 +69,16 @@ type sim struct {
 	rng *dice
 	end time.Time // when faults end
 	wg  sync.WaitGroup
+
+	change []func(*Config)
 }
 
-func simulate(t *testing.T, seed uint64) map[string]int {
-	w := newWorld(t, seed, onVirtualNetwork(new(kfake.VirtualNetwork)), withPartitions(int32(1+seed%6))) //nolint:gosec // Small.
+// simulate runs one simulation. The change, if there is one, is made to every instance.
+func simulate(tb testing.TB, seed uint64, change ...func(*Config)) map[string]int {
+	w := newWorld(tb, seed, onVirtualNetwork(new(kfake.VirtualNetwork)), withPartitions(int32(1+seed%6))) //nolint:gosec // Small.
 	defer w.close()
-	s := &sim{world: w, rng: newDice(seed, 99), end: time.Now().Add(time.Duration(60+seed%120) * time.Second)}
+	defer w.reap()
+	s := &sim{world: w, change: change, rng: newDice(seed, 99), end: time.Now().Add(time.Duration(60+seed%120) * time.Second)}
 	final := make([]*instance, 2+seed%2)
 	for i := range final {
 		rng := newDice(seed, uint64(i)) //nolint:gosec // Not negative.
@@ -168,7 +177,7 @@ func (s *sim) launch(name string, fs *vfs.MemFS, rng *dice, died chan struct{}) 
 	}
 	var once sync.Once
 	var i *instance
-	i = s.newInstance(name, fs, func(c *Config) {
+	i = s.newInstance(name, fs, append(slices.Clone(s.change), func(c *Config) {
 		c.SessionTimeout = 10 * time.Second
 		// The fake broker miscounts who has joined when a static member is replaced while it waits in SyncGroup; only this timeout ends that.
 		c.rebalanceTimeout = 15 * time.Second
@@ -188,7 +197,7 @@ func (s *sim) launch(name string, fs *vfs.MemFS, rng *dice, died chan struct{}) 
 				time.Sleep(time.Duration(5+rng.IntN(20)) * time.Second)
 			}
 		}
-	})
+	})...)
 	i.link.onAnswer(func(key int16, body []byte) bool {
 		switch key {
 		case kmsg.EndTxn.Int16():

@@ -48,6 +48,9 @@ func (m *member) open(g *generation, box *outbox) (*transaction, error) {
 func (t *transaction) take(in *intake) {
 	hooks := &t.p.cfg.Hooks
 	for _, l := range in.letters {
+		if t.p.sabotaged("drop a dead letter") {
+			continue
+		}
 		t.perTopic[l.r.Topic]++
 		t.box.produce(deadLetter(l.r, t.p.cfg.Inputs[l.r.Topic].DeadLetters, l.why.Reason, l.why.Detail))
 		if hooks.DeadLetter != nil {
@@ -96,7 +99,7 @@ func (t *transaction) end(ctx context.Context) error {
 	if err := t.m.cl.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
-	if perr := t.box.err.Load(); perr != nil {
+	if perr := t.box.err.Load(); perr != nil && !t.p.sabotaged("ignore failed produces") {
 		return fmt.Errorf("produce to %s: %w", perr.topic, perr.err)
 	}
 	t.p.producer.open.Store(nil)
@@ -108,7 +111,7 @@ func (t *transaction) end(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotCommitted, err)
 	}
-	if !committed {
+	if !committed && !t.p.sabotaged("take any end for a commit") {
 		return errNotCommitted
 	}
 	return t.apply()
@@ -140,6 +143,9 @@ func (t *transaction) apply() error {
 		offset := t.box.written[tb.partition].Load()
 		if offset < 0 && tb.st.dirty() == 0 {
 			continue
+		}
+		if t.p.sabotaged("store an offset too far") {
+			offset += 10
 		}
 		if err := tb.st.commit(offset); err != nil {
 			return &storeError{fmt.Errorf("keep the committed rows of partition %d: %w", tb.partition, err)}

@@ -27,6 +27,7 @@ func inVirtualTime(t *testing.T, seed uint64, f func(t *testing.T, w *world), op
 // EndTxn was applied, but its answer was replaced by UNKNOWN_SERVER_ERROR. The client then says "not committed" without an error and rewinds to what it
 // believes was committed before; the group has moved on. Measured with a client that is kept: 5 inputs became 10 committed outputs.
 func TestACommitWithoutItsAnswerIsNotRepeated(t *testing.T) {
+	t.Parallel()
 	for name, code := range map[string]int16{
 		"unknown server error": kerr.UnknownServerError.Code,
 		"request timed out":    kerr.RequestTimedOut.Code,
@@ -65,6 +66,7 @@ func TestACommitWithoutItsAnswerIsNotRepeated(t *testing.T) {
 
 // Rebalances happen between transactions: instances that come and go abort nothing, and leaving takes no time.
 func TestInstancesComeAndGoWithoutAborts(t *testing.T) {
+	t.Parallel()
 	inVirtualTime(t, 1, func(t *testing.T, w *world) {
 		var all []*instance
 		for round := range 6 {
