@@ -166,7 +166,11 @@ func TestChangelogShowsCommittedRecordsAndMarkers(t *testing.T) {
 }
 
 func TestSkipMarkersLeavesTheRows(t *testing.T) {
-	s := mustStore(t, mustOpen(t, vfs.NewMem()), storeOptions{})
+	s := mustStore(t, mustOpen(t, vfs.NewMem()), storeOptions{changed: func(key string) {
+		if key != "a" && key != "b" {
+			t.Errorf("the row of %q changed", key)
+		}
+	}})
 	mustDo(t,
 		skipMarkers(nil, s, "a", []byte("1")), s.SetOffset(0),
 		skipMarkers(nil, s, markerKey, nil), s.SetOffset(1),

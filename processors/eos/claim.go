@@ -15,6 +15,10 @@ type claim struct {
 	partition int32
 	messages  chan *sarama.ConsumerMessage
 
+	// What messages are made of. Goka copies what it needs of a message, so that those of an ended transaction are used again.
+	slab []sarama.ConsumerMessage
+	used int
+
 	mu    sync.Mutex
 	taken [][]*kgo.Record // of the open transaction, in order: what dead letters are copied from
 }
@@ -23,12 +27,12 @@ func newClaim(g *generation, topic string, partition int32) *claim {
 	return &claim{g: g, topic: topic, partition: partition, messages: make(chan *sarama.ConsumerMessage, g.p.cfg.MaxRecords)}
 }
 
-// put hands records to Goka. They count as in flight already. Messages come from one array: an allocation for all instead of one for each.
+// put hands records to Goka. They count as in flight already.
 func (c *claim) put(records []*kgo.Record) {
 	c.mu.Lock()
 	c.taken = append(c.taken, records)
 	c.mu.Unlock()
-	messages := make([]sarama.ConsumerMessage, len(records))
+	messages := c.take(len(records))
 	for i, r := range records {
 		m := &messages[i]
 		m.Topic, m.Partition, m.Offset, m.Timestamp = c.topic, c.partition, r.Offset, r.Timestamp
@@ -46,8 +50,20 @@ func (c *claim) put(records []*kgo.Record) {
 	}
 }
 
-// forget drops what the ended transaction took.
+// take returns n messages that nobody uses.
+func (c *claim) take(n int) []sarama.ConsumerMessage {
+	if len(c.slab)-c.used < n {
+		c.slab, c.used = make([]sarama.ConsumerMessage, max(n, min(2*len(c.slab), c.g.p.cfg.MaxRecords))), 0
+	}
+	taken := c.slab[c.used : c.used+n]
+	c.used += n
+	return taken
+}
+
+// forget drops what the ended transaction took. All of it is handled.
 func (c *claim) forget() {
+	clear(c.slab[:c.used])
+	c.used = 0
 	c.mu.Lock()
 	clear(c.taken)
 	c.taken = c.taken[:0]

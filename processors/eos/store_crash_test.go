@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,28 +111,37 @@ func (l *damageLog) logger() *slog.Logger  { return slog.New(slog.NewTextHandler
 func (l *damageLog) count(text string) int { return strings.Count(l.String(), text) }
 func (l *damageLog) rebuilds() int         { return l.count("local state is damaged") }
 
-// TestStoreWithFlippedBits flips bits in files at rest. Whatever is hit, the store serves what was committed, or says that it cannot, or has rebuilt
-// itself: it never serves anything else.
-func TestStoreWithFlippedBits(t *testing.T) {
-	golden := vfs.NewMem()
-	d, s := reopen(t, golden, nil)
-	var writes [][2]string // by offset
+// writtenState is a state directory after many transactions and a clean stop, and what was written at each offset.
+func writtenState(tb testing.TB) (vfs.FS, [][2]string) {
+	tb.Helper()
+	fs := vfs.NewMem()
+	d, err := openStateDir(fs, "state")
+	mustDo(tb, err)
+	s := mustStore(tb, d, storeOptions{overlay: true, cacheBytes: 2000})
+	var writes [][2]string
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range 3000 {
 		k, v := fmt.Sprintf("key-%04d", rng.IntN(1000)), fmt.Sprint("value ", rng.Uint64())
 		writes = append(writes, [2]string{k, v})
-		mustDo(t, s.Set(k, []byte(v)), s.commit(int64(i)))
+		mustDo(tb, s.Set(k, []byte(v)), s.commit(int64(i)))
 		if i%1000 == 500 {
 			s.writeLate()
-			mustDo(t, s.db.Flush())
+			mustDo(tb, s.db.Flush())
 		}
 	}
-	mustDo(t, d.closeAll())
+	mustDo(tb, d.closeAll())
+	return fs, writes
+}
 
+// TestStoreWithFlippedBits flips bits in files at rest. Whatever is hit, the store serves what was committed, or says that it cannot, or has rebuilt
+// itself: it never serves anything else.
+func TestStoreWithFlippedBits(t *testing.T) {
+	golden, writes := writtenState(t)
 	outcomes := map[string]int{}
 	for seed := range uint64(200) {
 		fs := copyFS(t, golden, "state")
-		file := flipBit(t, fs, rand.New(rand.NewPCG(seed, 2)))
+		rng := rand.New(rand.NewPCG(seed, 2))
+		file := replaceBytes(t, fs, rng.Int(), rng.Int(), []byte{1 << rng.IntN(8)})
 		outcome := serveDamaged(t, fs, writes)
 		outcomes[outcome]++
 		if outcome == "wrong" {
@@ -221,26 +230,27 @@ func copyFS(t *testing.T, from vfs.FS, dir string) vfs.FS {
 	return to
 }
 
-// flipBit changes one bit of one of the table's files and returns its name.
-func flipBit(t *testing.T, fs vfs.FS, rng *rand.Rand) string {
+// replaceBytes changes (by exclusive or) bytes of one of the table's files and returns its name.
+func replaceBytes(t *testing.T, fs vfs.FS, file, at int, with []byte) string {
 	t.Helper()
 	dir := fs.PathJoin("state", tablePrefix+"t")
 	names, err := fs.List(dir)
 	mustDo(t, err)
-	for {
-		path := fs.PathJoin(dir, names[rng.IntN(len(names))])
-		data, err := readFile(fs, path)
-		mustDo(t, err)
-		if len(data) == 0 {
-			continue
-		}
-		data[rng.IntN(len(data))] ^= 1 << rng.IntN(8)
-		f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
-		mustDo(t, err)
-		_, err = io.Copy(f, bytes.NewReader(data))
-		mustDo(t, err, f.Close())
+	slices.Sort(names)
+	path := fs.PathJoin(dir, names[file%len(names)])
+	data, err := readFile(fs, path)
+	mustDo(t, err)
+	if len(data) == 0 {
 		return path
 	}
+	for i, x := range with {
+		data[(at%len(data)+i)%len(data)] ^= x
+	}
+	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
+	mustDo(t, err)
+	_, err = f.Write(data)
+	mustDo(t, err, f.Close())
+	return path
 }
 
 // damage changes the middle of the table's larger files, so that it is found when they are read, not when they are opened.

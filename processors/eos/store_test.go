@@ -475,6 +475,43 @@ func TestStoreReadersSeeRowsMoveForwardOnly(t *testing.T) {
 	readers.Wait()
 }
 
+// fillCache reads so many missing keys that every row which may leave the cache has left it.
+func fillCache(t *testing.T, s *store) {
+	t.Helper()
+	for i := range 500 {
+		_, err := s.Get(fmt.Sprint("missing ", i))
+		mustDo(t, err)
+	}
+}
+
+// Rows that are not in Pebble stay in the cache, however small it is: those of the open transaction, those committed, and those being written.
+func TestStoreKeepsWhatPebbleDoesNotHave(t *testing.T) {
+	s := mustStore(t, mustOpen(t, vfs.NewMem()), storeOptions{overlay: true, cacheBytes: 1000})
+	mustDo(t, s.Set("a", []byte("1")), s.commit(0))
+	s.mu.Lock()
+	rows, at := s.freeze()
+	s.mu.Unlock()
+	fillCache(t, s)
+	if got, _ := s.Get("a"); string(got) != "1" {
+		t.Errorf("while it is written, a = %q", got)
+	}
+	mustDo(t, s.write(rows, at))
+	fillCache(t, s)
+	if s.rows.peek("a") != nil {
+		t.Error("a row that is in Pebble was not forgotten")
+	}
+	mustDo(t, s.Set("b", []byte("1")))
+	fillCache(t, s)
+	if got, _ := s.Get("b"); string(got) != "1" {
+		t.Errorf("in the open transaction, b = %q", got)
+	}
+	mustDo(t, s.Set("b", []byte("2")), s.commit(1))
+	fillCache(t, s)
+	if got, _ := s.Get("b"); string(got) != "2" {
+		t.Errorf("committed, b = %q", got)
+	}
+}
+
 func number(row []byte) int {
 	n, _ := strconv.Atoi(strings.SplitN(string(row), " ", 2)[0])
 	return n

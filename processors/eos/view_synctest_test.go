@@ -110,15 +110,7 @@ func TestViewOutlivesItsCluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 2
 		c := newLogCluster(t, n, "t")
-		var cut atomic.Bool
-		network := c.network
-		opts := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.Dialer(func(ctx context.Context, proto, addr string) (net.Conn, error) {
-			if cut.Load() {
-				return nil, errors.New("the network is cut")
-			}
-			conn, err := network.DialContext(ctx, proto, addr)
-			return &cutConn{Conn: conn, cut: &cut}, err
-		})}
+		opts, cut := c.cuttable()
 		cut.Store(true)
 		v, stop := runView(t, ViewConfig{Client: opts, Topic: "t"})
 		time.Sleep(10 * time.Minute)
@@ -142,6 +134,50 @@ func TestViewOutlivesItsCluster(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// While a view is cut off, the log loses what the view has not read. It stops answering until it has read everything again.
+func TestViewStopsAnsweringWhenItMustStartOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newLogCluster(t, 1, "t")
+		opts, cut := c.cuttable()
+		var log damageLog
+		c.write(t, kgo.TryCommit, rec("t", 0, "a", "1"), rec("t", 0, "b", "1"))
+		v, stop := runView(t, ViewConfig{Client: opts, Topic: "t", Logger: log.logger()})
+		waitFor(t, v, "b", "1")
+		cut.Store(true)
+		time.Sleep(time.Minute)
+		c.write(t, kgo.TryCommit, rec("t", 0, "a", ""))
+		c.write(t, kgo.TryCommit, rec("t", 0, "c", "1"))
+		client, err := kgo.NewClient(c.opts...)
+		mustDo(t, err)
+		defer client.Close()
+		var at kadm.Offsets
+		at.AddOffset("t", 0, 5, -1)
+		_, err = kadm.NewClient(client).DeleteRecords(t.Context(), at)
+		mustDo(t, err)
+		cut.Store(false)
+		waitFor(t, v, "c", "1")
+		if diff := cmp.Diff(map[string]string{"c": "1"}, viewRows(t, v)); diff != "" {
+			t.Error(diff)
+		}
+		stop()
+		if n := log.count("the view is ready"); n != 2 {
+			t.Errorf("ready %d times:\n%s", n, log.String())
+		}
+	})
+}
+
+// cuttable returns a client's options whose connections fail while cut is true.
+func (c *logCluster) cuttable() (opts []kgo.Opt, cut *atomic.Bool) {
+	cut = new(atomic.Bool)
+	return []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.Dialer(func(ctx context.Context, proto, addr string) (net.Conn, error) {
+		if cut.Load() {
+			return nil, errors.New("the network is cut")
+		}
+		conn, err := c.network.DialContext(ctx, proto, addr)
+		return &cutConn{Conn: conn, cut: cut}, err
+	})}, cut
 }
 
 // cutConn fails once its network is cut.
