@@ -180,10 +180,7 @@ func (w *world) lags(ctx context.Context, groups ...string) (lags map[string]int
 		}
 		for _, topic := range l.Lag {
 			for _, partition := range topic {
-				// A plain consumer commits the offset after the last record; the marker that ends the transaction is behind it.
-				if partition.Lag > 1 || partition.Lag == 1 && group != "mail-mailer" {
-					lags[group] += partition.Lag
-				}
+				lags[group] += partition.Lag
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package mailer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -143,7 +144,12 @@ func (m *Mailer) commitLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if err := m.commit(ctx); err != nil && ctx.Err() == nil {
+		err := m.commit(ctx)
+		if errors.Is(err, kerr.FencedInstanceID) {
+			m.fail(fmt.Errorf("%w: %w", ErrFenced, err))
+			return
+		}
+		if err != nil && ctx.Err() == nil {
 			m.cfg.Logger.Warn("mailer's offsets are not committed", slog.Any("error", err))
 			again := time.AfterFunc(time.Second, m.wake)
 			defer again.Stop()

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/links"
@@ -27,6 +29,8 @@ const Group = "mail-mailer"
 var (
 	// ErrNewer says that the outbox holds a record of a later release: this binary has to be upgraded first.
 	ErrNewer = errors.New("the outbox was written by a later release; upgrade the mailer")
+	// ErrFenced says that another process has taken this mailer's place in the group.
+	ErrFenced = errors.New("another process runs as this mailer: stop one of the two, or give each its own --instance and state directory")
 	// ErrConfig says that the configuration cannot work.
 	ErrConfig = errors.New("the mailer cannot run with this configuration")
 )
@@ -47,7 +51,8 @@ type Config struct {
 	Limits Limits
 	Logger *slog.Logger
 	Hooks  Hooks
-	// Instance, if set, names this mailer's client to the broker.
+	// Instance names this mailer in its group, the same after every start: a killed mailer takes its own place again, instead of
+	// waiting until the broker has given up its former self. Empty: without that.
 	Instance string
 }
 
@@ -178,6 +183,8 @@ func (m *Mailer) options() []kgo.Opt {
 		kgo.ConsumeTopics(topics.MailOutbox.Name),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		// Without its markers a partition that ends with some would look as if mails waited for ever.
+		kgo.KeepControlRecords(),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.DisableAutoCommit(),
 		// A partition that is revoked and assigned anew between a poll and take would have records of its old life in its
@@ -197,7 +204,7 @@ func (m *Mailer) options() []kgo.Opt {
 		})),
 	}
 	if m.cfg.Instance != "" {
-		opts = append(opts, kgo.ClientID("mailer-"+m.cfg.Instance))
+		opts = append(opts, kgo.ClientID("mailer-"+m.cfg.Instance), kgo.InstanceID(m.cfg.Instance))
 	}
 	return opts
 }
@@ -206,7 +213,7 @@ func (m *Mailer) options() []kgo.Opt {
 func (m *Mailer) Ready() bool { return m.ready.Load() }
 
 // Run sends mails until ctx ends; then attempts under way are given Limits.Shutdown, what they did is reported and
-// committed, and the group is left. It returns nil for a ctx that ended, ErrNewer, or why the client cannot go on.
+// committed, and the group is left. It returns nil for a ctx that ended, ErrNewer, ErrFenced, or why the client cannot go on.
 func (m *Mailer) Run(ctx context.Context) error {
 	defer m.client.CloseAllowingRebalance()
 	run, stop := context.WithCancelCause(ctx)
@@ -230,7 +237,7 @@ func (m *Mailer) Run(ctx context.Context) error {
 	}
 	m.forget(m.mine())
 	m.client.AllowRebalance()
-	_ = m.client.LeaveGroupContext(last) // the broker is gone, or will notice by itself
+	m.leave(last)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.failed != nil {
@@ -240,6 +247,17 @@ func (m *Mailer) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// leave gives up the place in the group, so that other mailers take over at once. Errors do not matter: the broker is gone, or will notice by itself.
+func (m *Mailer) leave(ctx context.Context) {
+	_ = m.client.LeaveGroupContext(ctx) // a named member only stops here; its place is kept for the next start
+	m.mu.Lock()
+	fenced := errors.Is(m.failed, ErrFenced)
+	m.mu.Unlock()
+	if m.cfg.Instance != "" && !fenced {
+		_, _ = kadm.NewClient(m.client).LeaveGroup(ctx, kadm.LeaveGroup(Group).InstanceIDs(m.cfg.Instance).Reason("stopped"))
+	}
 }
 
 // fail ends Run with err.
@@ -266,6 +284,9 @@ func (m *Mailer) poll(ctx context.Context) error {
 			return ctx.Err()
 		}
 		fetches.EachError(func(topic string, p int32, err error) {
+			if errors.Is(err, kerr.FencedInstanceID) {
+				m.fail(fmt.Errorf("%w: %w", ErrFenced, err))
+			}
 			// The client goes on by itself; what it reports here an operator has to know.
 			m.cfg.Logger.Error("mailer cannot read", slog.String("topic", topic), slog.Int64("partition", int64(p)), slog.Any("error", err))
 		})
@@ -304,6 +325,12 @@ func (m *Mailer) take(r *kgo.Record) {
 		return // revoked meanwhile
 	}
 	p.dirty = true
+	if r.Attrs.IsControl() {
+		p.window.pass(r.Offset + 1)
+		m.mu.Unlock()
+		m.wake()
+		return
+	}
 	if !p.window.take(r.Offset) {
 		m.mu.Unlock()
 		m.wake()

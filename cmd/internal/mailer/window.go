@@ -37,17 +37,24 @@ func newWindow(committed int64, meta string) *window {
 	return w
 }
 
-// take reports whether the record at offset is to be sent. Records come in the order of their offsets.
-func (w *window) take(offset int64) bool {
+// pass says that there is no record before offset which has not been read.
+func (w *window) pass(offset int64) {
 	for len(w.unmet) > 0 && w.unmet[0] < offset {
 		delete(w.open, w.unmet[0]) // no longer in the log: retention has removed it
 		w.unmet = w.unmet[1:]
 	}
+	w.next = max(w.next, offset)
+}
+
+// take reports whether the record at offset is to be sent. Records come in the order of their offsets.
+func (w *window) take(offset int64) bool {
+	known := w.next
+	w.pass(offset)
 	if len(w.unmet) > 0 && w.unmet[0] == offset {
 		w.unmet = w.unmet[1:]
 		return true
 	}
-	if offset < w.next {
+	if offset < known {
 		return false
 	}
 	w.next = offset + 1
