@@ -23,6 +23,13 @@ const (
 // Services returns the processor groups, each also the name of its consumer group.
 func Services() []string { return []string{Customer, Billing, Mail, Notification} }
 
+// Mailer is the consumer group that hands the mails of the outbox to a mail server. It is no processor and has no table. Its
+// name begins with that of the mail service, whose binary it runs in and whose principal's rights it uses.
+const Mailer = "mail-mailer"
+
+// Groups returns every consumer group of the system: whose offsets and lag an operator looks at.
+func Groups() []string { return append(Services(), Mailer) }
+
 // The catalogue. No topic name is spelled anywhere else.
 var (
 	CustomerCommands = Topic{
@@ -268,8 +275,11 @@ func ByName(name string) (Topic, bool) {
 	return t, ok
 }
 
-// Inputs returns the topics that a processor group consumes.
+// Inputs returns the topics that a group consumes.
 func Inputs(group string) []Topic {
+	if group == Mailer {
+		return []Topic{MailOutbox}
+	}
 	var in []Topic
 	for _, t := range All() {
 		if t.Input() && slices.Contains(t.Readers, group) {

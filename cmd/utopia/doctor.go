@@ -19,14 +19,19 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `Looks at brokers and their versions, topics and whose clock stamps them, broker
 settings that cost latency, transactions that nobody will end, how far each group is
 behind and whether its oldest record will be deleted before it is handled, and dead
-letters. Exits 1 if something must be done, and says what.`,
-		Example: "utopia doctor --brokers kafka-1:9092\n# The embedded broker of utopia up.\nutopia doctor --dev " + embeddedNote(),
+letters. Exits 1 if something must be done, and says what.
+
+--dev is for a development cluster, as that of utopia up: missing replicas are a warning,
+and the topics may have any number of partitions, all the same.`,
+		Example: "utopia doctor --brokers kafka-1:9092\n# The embedded broker of utopia up.\nutopia doctor --dev",
 		Args:    cli.Args(),
 	}
 	out, sizes := output(cmd), sizeFlags(cmd)
-	cmd.Flags().BoolVar(&dev, "dev", false, "a development cluster: missing replicas are a warning")
+	cmd.Flags().BoolVar(&dev, "dev", false, "a development cluster: missing replicas are a warning, and its own sizes are right")
 	return a.connected(cmd, config.Kafka, checkSizes(sizes), func(ctx context.Context, s *session, _ []string) error {
-		d := cluster.Doctor{Client: s.opts, Sizes: *sizes, Dev: dev, Now: a.now}
+		fs := cmd.Flags()
+		sized := fs.Changed("partitions") || fs.Changed("replicas") || fs.Changed("min-in-sync")
+		d := cluster.Doctor{Client: s.opts, Sizes: *sizes, Dev: dev, AsFound: dev && !sized, Now: a.now}
 		findings, err := d.Examine(ctx)
 		if err != nil {
 			return err

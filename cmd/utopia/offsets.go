@@ -16,21 +16,24 @@ import (
 )
 
 func (a *app) offsetsCommand() *cobra.Command {
-	return cli.Group("offsets", "Where each processor group stands in its input topics",
-		`A group's offsets say what it has handled. Processors keep them exactly; set them by
-hand only where Kafka has forgotten them (after 7 idle days by default), which a
-processor refuses to start with.`,
+	return cli.Group("offsets", "Where each group stands in its input topics",
+		`A group's offsets say what it has handled. The groups are the processors customer,
+billing, mail and notification, and mail-mailer, which hands mails to the mail server:
+its lag is the mails that wait.
+
+Processors keep offsets exactly; set them by hand only where Kafka has forgotten them
+(after 7 idle days by default), which a processor refuses to start with.`,
 		a.offsetsShowCommand(), a.offsetsSetCommand())
 }
 
 func completeGroups(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return topics.Services(), cobra.ShellCompDirectiveNoFileComp
+	return topics.Groups(), cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *app) offsetsShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show GROUP", Short: "Show committed offsets and lag of a group, by partition",
-		Example: "utopia offsets show customer", Args: cli.Args("GROUP"), ValidArgsFunction: completeGroups,
+		Example: "utopia offsets show customer\nutopia offsets show mail-mailer -o json", Args: cli.Args("GROUP"), ValidArgsFunction: completeGroups,
 	}
 	out := output(cmd)
 	return a.connected(cmd, config.Kafka, nil, func(ctx context.Context, s *session, args []string) error {

@@ -164,10 +164,7 @@ func checkSizes(s *cluster.Sizes) func([]string) error {
 }
 
 // embeddedNote tells which sizes `utopia up` has.
-func embeddedNote() string {
-	e := cluster.EmbeddedSizes()
-	return fmt.Sprintf("--partitions %d --replicas %d --min-in-sync %d", e.Partitions, e.Replication, e.MinInSync)
-}
+func embeddedNote() string { return cluster.EmbeddedSizes().Flags() }
 
 func (a *app) topicsPlanCommand() *cobra.Command {
 	cmd := &cobra.Command{

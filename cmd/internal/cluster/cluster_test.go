@@ -141,6 +141,7 @@ func TestPartitionsAndReplicasAreReportedAndLeftAlone(t *testing.T) {
 		"!     partitions               4, wanted 6: never changed in place, because keys would leave the partitions where their state is",
 		"!     replicas                 1, wanted 3: move replicas with kafka-reassign-partitions.sh",
 		"0 to create, 0 to alter, 1 that apply does not touch; 0 as wanted",
+		"if this cluster is meant to be so, say: --partitions 4 --replicas 1 --min-in-sync 1",
 	}
 	if diff := cmp.Diff(want, plan.Lines()); diff != "" {
 		t.Fatal(diff)
@@ -151,6 +152,67 @@ func TestPartitionsAndReplicasAreReportedAndLeftAlone(t *testing.T) {
 	details, err := f.adm.ListTopics(kadm.WithAuthorizedOps(t.Context()), topics.CustomerState.Name)
 	if err != nil || len(details[topics.CustomerState.Name].Partitions) != 4 {
 		t.Errorf("%v %v", details, err)
+	}
+}
+
+// A cluster of another size says so once, and apply does not make it one that takes no record: with one replica there are
+// never two in sync.
+func TestAClusterOfAnotherSizeIsOneThingToSay(t *testing.T) {
+	f := applied(t)
+	plan, err := cluster.Compare(t.Context(), f.adm, topics.All(), cluster.ReplicatedSizes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(topics.All())
+	want := []string{
+		fmt.Sprintf("! all %d topics", n),
+		"!     partitions               4, wanted 24: never changed in place, because keys would leave the partitions where their state is",
+		"!     replicas                 1, wanted 3: move replicas with kafka-reassign-partitions.sh",
+		fmt.Sprintf("0 to create, 0 to alter, %d that apply does not touch; 0 as wanted", n),
+		"if this cluster is meant to be so, say: --partitions 4 --replicas 1 --min-in-sync 1",
+	}
+	if diff := cmp.Diff(want, plan.Lines()); diff != "" {
+		t.Fatal(diff)
+	}
+	if err := plan.Apply(t.Context(), f.adm, func(c cluster.Change) { t.Errorf("touched %s", c.Topic) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range []string{topics.CustomerState.Name, topics.MailState.Name} {
+		set(t, f, topic, "min.insync.replicas", "2")
+	}
+	want = []string{
+		"~ topic customer.state.v1",
+		"~ topic mail.state.v1",
+		"-     min.insync.replicas      2",
+		"+     min.insync.replicas      1",
+	}
+	plan, err = cluster.Compare(t.Context(), f.adm, topics.All(), cluster.ReplicatedSizes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range plan.Lines() {
+		if strings.HasPrefix(l, "~") || strings.HasPrefix(l, "-") || strings.HasPrefix(l, "+") {
+			got = append(got, l)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+func TestANewTopicGetsThePartitionsOfTheOthersOrNone(t *testing.T) {
+	f := applied(t)
+	if _, err := f.adm.DeleteTopics(t.Context(), topics.MailState.Name); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := cluster.Compare(t.Context(), f.adm, topics.All(), cluster.Sizes{Partitions: 24, Replication: 1, MinInSync: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = plan.Apply(t.Context(), f.adm, func(c cluster.Change) { t.Errorf("touched %s", c.Topic) })
+	if !errors.Is(err, cluster.ErrOtherPartitions) || !strings.Contains(err.Error(), "say --partitions 4") {
+		t.Fatal(err)
 	}
 }
 

@@ -49,7 +49,9 @@ type Doctor struct {
 	Client []kgo.Opt
 	Sizes  Sizes
 	Dev    bool // an unreplicated cluster is a warning
-	Now    func() time.Time
+	// AsFound takes the sizes that all topics have in common for those that are wanted.
+	AsFound bool
+	Now     func() time.Time
 
 	adm      *kadm.Client
 	findings []Finding
@@ -147,31 +149,54 @@ func (d *Doctor) topics(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	as := "the catalogue has them"
+	if found, ok := plan.Found(); ok && d.AsFound {
+		if plan, err = Compare(ctx, d.adm, topics.All(), found); err != nil {
+			return err
+		}
+		as = fmt.Sprintf("the catalogue has them, with %d partitions and %d replica(s)", found.Partitions, found.Replication)
+	}
 	if !plan.Drifted() {
-		d.add("topics", OK, fmt.Sprintf("all %d as the catalogue has them", plan.AsIs), "")
+		d.add("topics", OK, fmt.Sprintf("all %d as %s", plan.AsIs, as), "")
 		return nil
 	}
-	for _, c := range plan.Changes {
-		level, result, do := Fail, "", "utopia topics apply"
-		switch c.Action {
-		case Create:
-			result = c.Topic + " does not exist"
-		case Alter, Fixed:
-			var parts []string
-			for _, diff := range c.Differences {
-				parts = append(parts, fmt.Sprintf("%s is %s, not %s", diff.Setting, spell(diff.Setting, diff.Have), spell(diff.Setting, diff.Want)))
+	for _, g := range plan.missing() {
+		level, do := Fail, "utopia topics apply"
+		if g.Action == Fixed {
+			do = "not changed in place: " + reason(g.Differences[0].Setting)
+			if hint := plan.hint(); hint != "" {
+				do = hint
 			}
-			result = c.Topic + ": " + strings.Join(parts, ", ")
-		}
-		if c.Action == Fixed {
-			do = "not changed in place: " + reason(c.Differences[0].Setting)
-			if d.Dev && c.Differences[0].Setting == replicationSetting {
+			if d.Dev && g.Differences[0].Setting == replicationSetting {
 				level = Warn
 			}
 		}
-		d.add("topics", level, result, do)
+		d.add("topics", level, finding(plan, g), do)
 	}
 	return nil
+}
+
+// finding says in one line what is the matter with some topics.
+func finding(p Plan, g alike) string {
+	const most = 3
+	names := strings.Join(g.topics[:min(most, len(g.topics))], ", ")
+	switch n := len(g.topics); {
+	case p.all(g.topics):
+		names = fmt.Sprintf("all %d topics", n)
+	case n > most:
+		names += fmt.Sprintf(" and %d more", n-most)
+	}
+	if g.Action == Create {
+		if len(g.topics) == 1 {
+			return names + " does not exist"
+		}
+		return names + " do not exist"
+	}
+	var parts []string
+	for _, diff := range g.Differences {
+		parts = append(parts, fmt.Sprintf("%s is %s, not %s", diff.Setting, spell(diff.Setting, diff.Have), spell(diff.Setting, diff.Want)))
+	}
+	return names + ": " + strings.Join(parts, ", ")
 }
 
 // maxSkew is how far the newest record may be ahead of this machine's clock.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -18,7 +19,7 @@ import (
 // members: they would overwrite them, or skip what is in flight.
 var ErrGroupActive = errors.New("the group has members; stop all its instances first")
 
-// ErrUnknownGroup is returned for a name that is no processor group.
+// ErrUnknownGroup is returned for a name that is no consumer group of ours.
 var ErrUnknownGroup = errors.New("there is no such group")
 
 // ErrTopicsMissing is returned for a group whose input topics are not all there.
@@ -36,8 +37,8 @@ type PartitionOffset struct {
 
 // inputsOf returns the input topics of a group.
 func inputsOf(group string) ([]string, error) {
-	if !slices.Contains(topics.Services(), group) {
-		return nil, fmt.Errorf("%w: %q is none of %v", ErrUnknownGroup, group, topics.Services())
+	if !slices.Contains(topics.Groups(), group) {
+		return nil, fmt.Errorf("%w: %q is none of %s", ErrUnknownGroup, group, strings.Join(topics.Groups(), ", "))
 	}
 	var names []string
 	for _, t := range topics.Inputs(group) {

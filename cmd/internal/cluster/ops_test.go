@@ -251,6 +251,21 @@ func TestTheDoctorSaysWhatToDo(t *testing.T) {
 		f := applied(t)
 		contains(t, examine(t, f, cluster.Doctor{Sizes: cluster.ReplicatedSizes()}, "brokers"), "fail 1 in cluster", "run 3 brokers")
 		contains(t, examine(t, f, cluster.Doctor{Sizes: cluster.ReplicatedSizes(), Dev: true}, "brokers"), "warn 1 in cluster")
+		want := []string{fmt.Sprintf("fail all %d topics: partitions is 4, not 24, replicas is 1, not 3 | "+
+			"if this cluster is meant to be so, say: --partitions 4 --replicas 1 --min-in-sync 1", len(topics.All()))}
+		if diff := cmp.Diff(want, examine(t, f, cluster.Doctor{Sizes: cluster.ReplicatedSizes()}, "topics")); diff != "" {
+			t.Error(diff)
+		}
+		want = []string{fmt.Sprintf("ok all %d as the catalogue has them, with 4 partitions and 1 replica(s) | ", len(topics.All()))}
+		if diff := cmp.Diff(want, examine(t, f, cluster.Doctor{Sizes: cluster.ReplicatedSizes(), Dev: true, AsFound: true}, "topics")); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("a cluster without topics", func(t *testing.T) {
+		want := []string{fmt.Sprintf("fail all %d topics do not exist | utopia topics apply", len(topics.All()))}
+		if diff := cmp.Diff(want, examine(t, start(t), cluster.Doctor{}, "topics")); diff != "" {
+			t.Error(diff)
+		}
 	})
 	t.Run("topics that are missing or drifted", func(t *testing.T) {
 		f := applied(t)
@@ -301,7 +316,17 @@ func TestTheDoctorSaysWhatToDo(t *testing.T) {
 		contains(t, examine(t, f, cluster.Doctor{Now: later}, "lag"),
 			"fail group billing: 3 record(s) wait and no instance runs | start the billing service",
 			"fail group billing: the oldest record of billing.commands.v1 waits 144h0m0s of the 7 d that it is kept",
-			"warn group mail: no instance runs; nothing waits")
+			"warn group mail: no instance runs; nothing waits",
+			"warn group mail-mailer: no instance runs; nothing waits | start the mail service")
+	})
+	t.Run("mails that wait", func(t *testing.T) {
+		f := applied(t)
+		f.produce(t, &kgo.Record{Topic: topics.MailOutbox.Name, Partition: 3, Key: []byte("m"), Value: []byte("v")})
+		offsets, err := cluster.Offsets(t.Context(), f.adm, topics.Mailer)
+		if err != nil || len(offsets) != 4 || offsets[3].Lag != 1 {
+			t.Errorf("%+v, %v", offsets, err)
+		}
+		contains(t, examine(t, f, cluster.Doctor{}, "lag"), "fail group mail-mailer: 1 record(s) wait and no instance runs | start the mail service")
 	})
 	t.Run("rows without offsets", func(t *testing.T) {
 		f := applied(t)

@@ -13,8 +13,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -83,6 +81,8 @@ type Plan struct {
 	AsIs    int      `json:"asIs"` // topics that need nothing
 
 	sizes Sizes
+	found Sizes // what the topics that exist have; zero where they do not agree
+	exist int   // how many exist
 }
 
 // Names of the differences that are no topic configuration.
@@ -116,6 +116,7 @@ func Compare(ctx context.Context, adm *kadm.Client, wanted []topics.Topic, sizes
 		if detail.Err != nil && !errors.Is(detail.Err, kerr.UnknownTopicOrPartition) {
 			return Plan{}, fmt.Errorf("topic %s: %w", t.Name, detail.Err)
 		}
+		p.note(detail)
 		changes := changesOf(t, sizes, detail, configs[t.Name])
 		p.Changes = append(p.Changes, changes...)
 		if len(changes) == 0 {
@@ -124,6 +125,30 @@ func Compare(ctx context.Context, adm *kadm.Client, wanted []topics.Topic, sizes
 	}
 	return p, nil
 }
+
+// note keeps the sizes that the topics have in common.
+func (p *Plan) note(detail kadm.TopicDetail) {
+	if len(detail.Partitions) == 0 {
+		return
+	}
+	replicas := detail.Partitions.NumReplicas()
+	s := Sizes{
+		Partitions: int32(len(detail.Partitions)), Replication: int16(replicas), //nolint:gosec // Kafka numbers partitions by int32, replicas by int16
+		MinInSync: max(1, min(p.sizes.MinInSync, replicas)),
+	}
+	if p.exist == 0 {
+		p.found = s
+	} else if p.found != s {
+		p.found = Sizes{}
+	}
+	p.exist++
+}
+
+// Found returns the sizes that all topics of the cluster have in common; ok is false where there are none.
+func (p Plan) Found() (s Sizes, ok bool) { return p.found, p.found != Sizes{} }
+
+// ErrOtherPartitions is returned where topics would be made with another number of partitions than those that exist.
+var ErrOtherPartitions = errors.New("a key must have the same partition in every topic")
 
 // topicConfigs reads the effective settings, defaults included, of the topics
 // that exist.
@@ -155,16 +180,17 @@ func topicConfigs(ctx context.Context, adm *kadm.Client, have kadm.TopicDetails)
 	return out, nil
 }
 
-// settingsOf returns the full topic configuration that is wanted.
-func settingsOf(t topics.Topic, sizes Sizes) map[string]string {
+// settingsOf returns the full topic configuration that is wanted for a topic with so many replicas. More replicas in sync than
+// there are can never be: such a topic takes no record at all.
+func settingsOf(t topics.Topic, minInSync, replicas int) map[string]string {
 	c := maps.Clone(t.Config())
-	c["min.insync.replicas"] = strconv.Itoa(sizes.MinInSync)
+	c["min.insync.replicas"] = strconv.Itoa(min(minInSync, replicas))
 	return c
 }
 
 func changesOf(t topics.Topic, sizes Sizes, detail kadm.TopicDetail, have map[string]string) []Change {
-	want := settingsOf(t, sizes)
 	if len(detail.Partitions) == 0 {
+		want := settingsOf(t, sizes.MinInSync, int(sizes.Replication))
 		c := Change{Topic: t.Name, Action: Create, Differences: []Difference{
 			{Setting: partitionsSetting, Want: strconv.Itoa(int(sizes.Partitions))},
 			{Setting: replicationSetting, Want: strconv.Itoa(int(sizes.Replication))},
@@ -179,12 +205,14 @@ func changesOf(t topics.Topic, sizes Sizes, detail kadm.TopicDetail, have map[st
 	if n := len(detail.Partitions); n != int(sizes.Partitions) {
 		fixed.Differences = append(fixed.Differences, Difference{partitionsSetting, strconv.Itoa(n), strconv.Itoa(int(sizes.Partitions))})
 	}
-	if n := detail.Partitions.NumReplicas(); n != int(sizes.Replication) {
-		fixed.Differences = append(fixed.Differences, Difference{replicationSetting, strconv.Itoa(n), strconv.Itoa(int(sizes.Replication))})
+	replicas := detail.Partitions.NumReplicas()
+	if replicas != int(sizes.Replication) {
+		fixed.Differences = append(fixed.Differences, Difference{replicationSetting, strconv.Itoa(replicas), strconv.Itoa(int(sizes.Replication))})
 	}
 	if len(fixed.Differences) > 0 {
 		changes = append(changes, fixed)
 	}
+	want := settingsOf(t, sizes.MinInSync, max(replicas, 1))
 	alter := Change{Topic: t.Name, Action: Alter}
 	for _, k := range slices.Sorted(maps.Keys(want)) {
 		if have[k] != want[k] {
@@ -211,81 +239,16 @@ func (p Plan) Count(a Action) int {
 // Drifted tells whether the cluster differs from the catalogue.
 func (p Plan) Drifted() bool { return len(p.Changes) > 0 }
 
-// Lines writes the plan like a diff: '+' is added by apply, '-' is replaced, '!'
-// is a difference that apply does not touch, with the reason.
-func (p Plan) Lines() []string {
-	var out []string
-	for _, c := range p.Changes {
-		switch c.Action {
-		case Create:
-			out = append(out, "+ topic "+c.Topic)
-			for _, d := range c.Differences {
-				out = append(out, "+     "+setting(d.Setting, d.Want))
-			}
-		case Alter:
-			out = append(out, "~ topic "+c.Topic)
-			for _, d := range c.Differences {
-				if d.Have != "" {
-					out = append(out, "-     "+setting(d.Setting, d.Have))
-				}
-				out = append(out, "+     "+setting(d.Setting, d.Want))
-			}
-		case Fixed:
-			out = append(out, "! topic "+c.Topic)
-			for _, d := range c.Differences {
-				out = append(out, fmt.Sprintf("!     %s, wanted %s: %s", setting(d.Setting, d.Have), d.Want, reason(d.Setting)))
-			}
-		}
-	}
-	return append(out, p.summary())
-}
-
-func setting(name, value string) string {
-	return strings.TrimRight(fmt.Sprintf("%-24s %s", name, spell(name, value)), " ")
-}
-
-// spell adds a duration that people can read to milliseconds.
-func spell(name, value string) string {
-	ms, err := strconv.ParseInt(value, 10, 64)
-	switch {
-	case err != nil || !strings.HasSuffix(name, ".ms"):
-		return value
-	case ms < 0:
-		return value + " (for ever)"
-	default:
-		return fmt.Sprintf("%s (%s)", value, age(time.Duration(ms)*time.Millisecond))
-	}
-}
-
-// age writes a duration in the largest unit that fits whole.
-func age(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d >= day && d%day == 0 {
-		return fmt.Sprintf("%d d", d/day)
-	}
-	return d.Round(time.Millisecond).String()
-}
-
-func reason(setting string) string {
-	if setting == partitionsSetting {
-		return "never changed in place, because keys would leave the partitions where their state is"
-	}
-	return "move replicas with kafka-reassign-partitions.sh"
-}
-
-func (p Plan) summary() string {
-	if !p.Drifted() {
-		return fmt.Sprintf("%d topics as wanted, nothing to do", p.AsIs)
-	}
-	return fmt.Sprintf("%d to create, %d to alter, %d that apply does not touch; %d as wanted",
-		p.Count(Create), p.Count(Alter), p.Count(Fixed), p.AsIs)
-}
-
 // Apply creates and alters what the plan says, and calls done after each topic.
 // It goes on after a topic that fails and returns all failures. Nothing is ever
 // deleted; a topic that somebody else created meanwhile is an error, so that its
-// settings are looked at first.
+// settings are looked at first. ErrOtherPartitions, before anything is done, if
+// new topics would not fit the others.
 func (p Plan) Apply(ctx context.Context, adm *kadm.Client, done func(Change)) error {
+	if n := p.found.Partitions; p.exist > 0 && n != 0 && n != p.sizes.Partitions && p.Count(Create) > 0 {
+		return fmt.Errorf("nothing applied: %d topic(s) would be made with %d partitions, and the other %d have %d: %w; say --partitions %d",
+			p.Count(Create), p.sizes.Partitions, p.exist, n, ErrOtherPartitions, n)
+	}
 	var errs []error
 	for _, c := range p.Changes {
 		var err error

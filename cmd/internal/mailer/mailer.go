@@ -22,8 +22,8 @@ import (
 	"utopia/topics"
 )
 
-// Group is the consumer group of all mailers. It begins with the mail service's name, which its principal's rights are for.
-const Group = "mail-mailer"
+// Group is the consumer group of all mailers.
+const Group = topics.Mailer
 
 // What can stop a mailer.
 var (
