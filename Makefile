@@ -1,6 +1,8 @@
 # make run     a living system in one process: embedded broker, sample people, a live screen
 # make test    unit, core, engine and command-line tests and 20 simulation seeds; needs nothing but Go
 # make check   format, lint, vet, build, the same tests with -race, kills of real binaries, clients of other languages
+# make broker  the tier that needs a real Kafka: JDK and Maven, which download it once
+# make kafka   a real Kafka and a schema registry until interrupted; ARGS="--nodes 3 --transactions 1"
 # make bench   CPU per record next to a raw transaction loop and stock Goka, interleaved in one run
 
 GO       ?= go
@@ -14,7 +16,7 @@ SEEDS    ?= 20
 CC_FOUND := $(shell command -v $${CC:-cc} 2>/dev/null || command -v gcc 2>/dev/null)
 RACE     := $(if $(CC_FOUND),-race)
 
-.PHONY: run demo build test check fmt fmt-check lint vet kill foreign bench clean
+.PHONY: run demo build test check fmt fmt-check lint vet kill foreign broker kafka bench clean
 
 run:
 	@$(GO) run ./cmd/utopia up --demo
@@ -48,6 +50,13 @@ kill:
 # Clients nobody here wrote: confluent-kafka (Python) and, where it is installed, kcat.
 foreign:
 	$(GO) test -tags "$(TAGS) foreign" -timeout 10m -count 1 ./integration/clients/...
+
+# Apache Kafka and a real schema registry, from their Maven artifacts (integration/kafka/pom.xml).
+broker:
+	$(GO) test -tags "$(TAGS) broker" -timeout 30m -count 1 ./integration/kafka/...
+
+kafka:
+	@$(GO) run ./integration/kafka/serve $(ARGS)
 
 bench:
 	$(GO) run ./integration/bench
