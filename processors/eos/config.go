@@ -34,6 +34,12 @@ type Config struct {
 	// group, and the other members take over at once.
 	RestartWithin time.Duration
 
+	// RecoverAhead makes a new instance read the whole table before it joins the group, so that no partition waits for it to catch up.
+	// HotStandby makes it keep copies of the partitions that others have, so that those it takes over have little left to read. With either,
+	// every instance holds every partition: disk and network traffic of the whole table, in each. Both do nothing for a group without a table.
+	RecoverAhead bool
+	HotStandby   bool
+
 	// Dev turns the refusal of an unreplicated cluster into a warning.
 	Dev bool
 
@@ -52,8 +58,11 @@ type Config struct {
 
 	// TransactionTimeout is how long the broker waits for a transaction of a process that died (default 10 s): until then readers of what it
 	// wrote stand still. SessionTimeout is how long the group waits for a member that went silent (default 30 s).
+	// HeartbeatInterval is how soon a member learns that others join or leave (default 250 ms): with the client's 3 s the partitions of an
+	// instance that leaves, and everybody's while the slowest member rejoins, stand still for that long.
 	TransactionTimeout time.Duration
 	SessionTimeout     time.Duration
+	HeartbeatInterval  time.Duration
 
 	// Inputs says, for every input stream of Graph, what happens to a record that cannot be handled. A stream without an entry is refused.
 	Inputs map[string]Input

@@ -69,7 +69,7 @@ func (m *member) options() []kgo.Opt {
 		kgo.TransactionalID(m.p.transactionalID()),
 		kgo.TransactionTimeout(c.TransactionTimeout),
 		kgo.SessionTimeout(c.SessionTimeout),
-		kgo.HeartbeatInterval(min(3*time.Second, c.SessionTimeout/10)),
+		kgo.HeartbeatInterval(min(c.HeartbeatInterval, c.SessionTimeout/10)),
 		kgo.RebalanceTimeout(c.rebalanceTimeout),
 		// All inputs have as many partitions, so that range gives a member the same numbers of each.
 		kgo.Balancers(kgo.RangeBalancer()),
@@ -203,6 +203,9 @@ func (m *member) onOffsets(ctx context.Context, offsets map[string]map[int32]kgo
 func (m *member) begin(ctx context.Context, assigned map[string][]int32, initial map[topicPartition]int64) error {
 	<-m.opened
 	m.endGeneration()
+	if m.p.standby != nil {
+		m.p.standby.hand(assigned)
+	}
 	memberID, number := m.cl.GroupMetadata()
 	g := newGeneration(m.p, m.handler, memberID, number, assigned)
 	g.initial = initial

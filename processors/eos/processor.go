@@ -35,6 +35,7 @@ type Processor struct {
 	facts      facts
 	admissions map[string]*admission
 
+	standby    *standby // nil without copies of partitions that are not assigned
 	producer   *producer
 	generation atomic.Pointer[generation] // nil between assignments
 	started    atomic.Pointer[time.Time]
@@ -99,6 +100,15 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 	}
 	now := time.Now()
 	p.started.Store(&now)
+	if p.tableTopic != "" && (p.cfg.HotStandby || p.cfg.RecoverAhead) {
+		if p.standby, err = newStandby(ctx, p); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, p.standby.close()) }()
+	}
+	if p.standby != nil && p.cfg.RecoverAhead && p.standby.recovered(stop) != nil {
+		return p.failure()
+	}
 	return p.runGoka(stop)
 }
 
@@ -177,11 +187,17 @@ func (p *Processor) Progress() Progress {
 	if started := p.started.Load(); started != nil {
 		progress.Since = *started
 	}
+	add := func(read, of int64) {
+		progress.Records += read
+		progress.Of += of
+	}
 	if g := p.generation.Load(); g != nil {
 		for _, tb := range g.tables.all() {
-			read, of := tb.progress()
-			progress.Records += read
-			progress.Of += of
+			add(tb.progress())
+		}
+	} else if p.standby != nil {
+		for _, f := range p.standby.all() {
+			add(f.progress())
 		}
 	}
 	return progress

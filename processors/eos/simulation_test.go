@@ -70,6 +70,8 @@ type sim struct {
 	end time.Time // when faults end
 	wg  sync.WaitGroup
 
+	standby uint64 // bit 0: with copies of what others have; bit 1: recovers ahead
+
 	change []func(*Config)
 }
 
@@ -78,7 +80,7 @@ func simulate(tb testing.TB, seed uint64, change ...func(*Config)) map[string]in
 	w := newWorld(tb, seed, onVirtualNetwork(new(kfake.VirtualNetwork)), withPartitions(int32(1+seed%6))) //nolint:gosec // Small.
 	defer w.close()
 	defer w.reap()
-	s := &sim{world: w, change: change, rng: newDice(seed, 99), end: time.Now().Add(time.Duration(60+seed%120) * time.Second)}
+	s := &sim{world: w, change: change, standby: seed / 2 % 4, rng: newDice(seed, 99), end: time.Now().Add(time.Duration(60+seed%120) * time.Second)}
 	final := make([]*instance, 2+seed%2)
 	for i := range final {
 		rng := newDice(seed, uint64(i)) //nolint:gosec // Not negative.
@@ -181,6 +183,7 @@ func (s *sim) launch(name string, fs *vfs.MemFS, rng *dice, died chan struct{}) 
 		c.SessionTimeout = 10 * time.Second
 		// The fake broker miscounts who has joined when a static member is replaced while it waits in SyncGroup; only this timeout ends that.
 		c.rebalanceTimeout = 15 * time.Second
+		c.HotStandby, c.RecoverAhead = s.standby&1 != 0, s.standby&2 != 0
 		c.Hooks.At = func(point string) {
 			switch {
 			case point != "poll" && roll(300):

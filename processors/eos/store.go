@@ -318,7 +318,7 @@ func (s *store) SetOffset(offset int64) error {
 	if s.o.overlay {
 		return nil
 	}
-	return s.commitOpen(offset)
+	return s.commitOpen(offset, time.Now().UnixMilli())
 }
 
 // commit makes the open transaction's rows the committed ones: Kafka said committed. changelogOffset is the offset of the last changelog record
@@ -329,7 +329,28 @@ func (s *store) commit(changelogOffset int64) error {
 	if s.recovering {
 		return errRecovering
 	}
-	return s.commitOpen(changelogOffset)
+	return s.commitOpen(changelogOffset, time.Now().UnixMilli())
+}
+
+// follow commits what the changelog says up to offset, for a copy that others write. Whether that is all the log has, completeAsOf says.
+func (s *store) follow(offset int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.recovering {
+		return errRecovering
+	}
+	return s.commitOpen(offset, s.position.asOf)
+}
+
+// completeAsOf notes that the rows contain all that the log had at the time.
+func (s *store) completeAsOf(at time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(); err != nil {
+		return err
+	}
+	s.position.asOf = at.UnixMilli()
+	return s.writeSoon()
 }
 
 // abort drops the open transaction's rows.

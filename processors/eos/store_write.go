@@ -16,8 +16,8 @@ type rowWrite struct {
 	value []byte
 }
 
-// commitOpen makes the open rows the committed ones. The caller holds mu.
-func (s *store) commitOpen(offset int64) error {
+// commitOpen makes the open rows the committed ones. asOf is when the rows contain all the log had, in Unix milliseconds. The caller holds mu.
+func (s *store) commitOpen(offset, asOf int64) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (s *store) commitOpen(offset int64) error {
 	}
 	s.open = s.open[:0]
 	s.openSize.Store(0)
-	s.position.asOf = time.Now().UnixMilli()
+	s.position.asOf = asOf
 	if offset >= 0 {
 		s.position.offset = offset
 	}

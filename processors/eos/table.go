@@ -60,11 +60,7 @@ func (p *Processor) buildStorage(topic string, partition int32) (storage.Storage
 	if g == nil {
 		return nil, errors.New("no partitions are assigned")
 	}
-	o := storeOptions{overlay: true, cacheBytes: p.cfg.CacheBytes, logger: p.log}
-	if d := p.cfg.Deadlines; d != nil {
-		o.due, o.indexVersion = d.Due, d.Version
-	}
-	s, err := p.dir.builder(g.ctx, p.logs, o)(topic, partition)
+	s, err := p.dir.builder(g.ctx, p.logs, p.storeOptions())(topic, partition)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +71,15 @@ func (p *Processor) buildStorage(topic string, partition int32) (storage.Storage
 	tb := &table{Storage: s, st: a.store, p: p, partition: partition}
 	g.tables.add(tb)
 	return tb, nil
+}
+
+// storeOptions is what the stores of the group's table know about their rows.
+func (p *Processor) storeOptions() storeOptions {
+	o := storeOptions{overlay: true, cacheBytes: p.cfg.CacheBytes, logger: p.log}
+	if d := p.cfg.Deadlines; d != nil {
+		o.due, o.indexVersion = d.Due, d.Version
+	}
+	return o
 }
 
 // Set implements storage.Storage. What recovery brings in is checked here: a newer release may have written it.

@@ -20,6 +20,7 @@ const (
 	defaultRowCacheBytes      = 64 << 20
 	defaultTransactionTimeout = 10 * time.Second
 	defaultSessionTimeout     = 30 * time.Second
+	defaultHeartbeatInterval  = 250 * time.Millisecond
 	defaultRebalanceTimeout   = 5 * time.Minute
 )
 
@@ -30,6 +31,7 @@ func (c *Config) setDefaults() {
 	c.MaxDirty = orDefault(c.MaxDirty, defaultMaxDirty)
 	c.CacheBytes = orDefault(c.CacheBytes, defaultRowCacheBytes)
 	c.TransactionTimeout = orDefault(c.TransactionTimeout, defaultTransactionTimeout)
+	c.HeartbeatInterval = orDefault(c.HeartbeatInterval, defaultHeartbeatInterval)
 	c.SessionTimeout = max(orDefault(c.SessionTimeout, defaultSessionTimeout), c.RestartWithin)
 	c.rebalanceTimeout = orDefault(c.rebalanceTimeout, defaultRebalanceTimeout)
 	if c.FS == nil {

@@ -64,6 +64,8 @@ type Config struct {
 	Instance       string
 	RestartWithin  time.Duration
 	CommitInterval time.Duration
+	RecoverAhead   bool
+	HotStandby     bool
 	HTTP           string
 	Dev            bool
 
@@ -158,6 +160,8 @@ func serviceSettings() []setting {
 		text(Service, "instance", "`name` of this instance, the same at each start; default: one made and kept in --state-dir", func(c *Config) *string { return &c.Instance }),
 		duration(Service, "restart-within", "keep the partitions for this long after a stop, for a rolling restart; 0 hands them over at once", func(c *Config) *time.Duration { return &c.RestartWithin }),
 		duration(Service, "commit-interval", "longest time that a transaction stays open while input is waiting", func(c *Config) *time.Duration { return &c.CommitInterval }),
+		flag(Service, "recover-ahead", "read the whole table before joining the group: no partition waits for this instance, which then holds all of them", func(c *Config) *bool { return &c.RecoverAhead }),
+		flag(Service, "hot-standby", "keep copies of the partitions that other instances have, to take them over at once: the disk and traffic of the whole table", func(c *Config) *bool { return &c.HotStandby }),
 		text(Service, "http", "`address` for /livez, /readyz and /metrics; empty for none", func(c *Config) *string { return &c.HTTP }),
 		flag(Service, "dev", "for development: an unreplicated cluster is a warning, not a refusal", func(c *Config) *bool { return &c.Dev }),
 		text(Mail, "smtp", "`host:port` of the mail server", func(c *Config) *string { return &c.SMTP }),

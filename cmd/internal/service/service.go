@@ -216,7 +216,7 @@ func (s Spec) serve(ctx context.Context, cfg *config.Config, log *slog.Logger) e
 		IDs: e.IDs, Counters: counters,
 		Engine: eos.Config{
 			Client: e.Client, Dir: cfg.StateDir, Instance: cfg.Instance, RestartWithin: cfg.RestartWithin, Dev: cfg.Dev,
-			CommitInterval: cfg.CommitInterval, Logger: log, Hooks: hooks,
+			CommitInterval: cfg.CommitInterval, RecoverAhead: cfg.RecoverAhead, HotStandby: cfg.HotStandby, Logger: log, Hooks: hooks,
 		},
 	})
 	if err != nil {
