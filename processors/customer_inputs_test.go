@@ -192,6 +192,41 @@ func TestDeadlinesComeBackAsCommands(t *testing.T) {
 	}
 }
 
+// Midnight is a popular date: a change takes the place of one that was to take effect at the same moment while the command
+// of the first is on its way. It must take effect all the same, although the two commands share their id.
+func TestADateThatTwoChangesShare(t *testing.T) {
+	d := newDesk(t)
+	d.accept("c-1", saskia)
+	midnight := d.now.Add(12 * time.Hour)
+	plan := func(id string, to schemas.Address) schemas.Command {
+		r := request(id)
+		r.Address, r.EffectiveAt = to, schemas.Millis(midnight)
+		d.accept("c-1", r)
+		d.accept("c-1", &schemas.ConfirmAddressChange{CustomerID: "c-1", Meta: meta("confirm-" + id), ChangeID: id})
+		return d.encoded("c-1", 0)
+	}
+	first := plan("x1", place("Delft"))
+	second := plan("x2", porto)
+	if first.Metadata().CommandID != second.Metadata().CommandID {
+		t.Fatalf("ids %s and %s", first.Metadata().CommandID, second.Metadata().CommandID)
+	}
+	d.now = midnight.Add(-time.Millisecond)
+	if r := d.ask("c-1", first); r.Refusal != codeNotDue || r.Repeat {
+		t.Errorf("sent by a clock that runs ahead: %+v", r)
+	}
+	d.now = midnight
+	out := d.accept("c-1", first)
+	if m := must1[*schemas.PublicCustomerMoved](t, out); m.ChangeID != "x2" || m.After.Address != porto {
+		t.Errorf("moved: %+v", m)
+	}
+	if r := d.ask("c-1", second); r.Refusal != codeIDReused || r.Version != 6 {
+		t.Errorf("the second command: %+v", r)
+	}
+	if due := d.r.rowDeadlines("c-1", d.rows["c-1"]); len(due) != 0 {
+		t.Errorf("still due: %v", due)
+	}
+}
+
 // fire lets the earliest deadline pass, which must be of this kind.
 func (d *desk) fire(kind string) []sent {
 	d.t.Helper()

@@ -62,7 +62,8 @@ type Erase struct {
 	ExpectedVersion int64
 }
 
-// Expire withdraws the question whether the change is wanted. A deadline command.
+// Expire withdraws the question whether the change is wanted. A deadline command: DueAt says which deadline it is about;
+// ChangeID is the change that had it when the command was sent.
 type Expire struct {
 	ChangeID string
 	DueAt    time.Time

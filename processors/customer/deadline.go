@@ -38,68 +38,96 @@ func Due(s State) []Deadline {
 	panic("customer: a change status outside the closed set")
 }
 
-// due is the last rung of every deadline command: it must be about the deadline that the state has, and that must have
-// passed by the broker's clock.
-func due(stated, actual, now time.Time) error {
-	if !at(stated).Equal(actual) {
-		return ErrOtherDeadline
-	}
-	if actual.After(now) {
+// onTime is the first rung of every deadline command: one that came before its time, by the broker's clock, decides nothing,
+// whatever else may be wrong with it. It is sent again.
+func onTime(dueAt, now time.Time) error {
+	if at(dueAt).After(now) {
 		return ErrNotDue
 	}
 	return nil
 }
 
+// dated compares a deadline command with the deadline that the state has. The time decides, not the change: the command's id
+// has the time in it and no change, so that of two changes with the same date only one command is ever decided.
+func dated(s State, changeID string, stated, actual time.Time) error {
+	switch {
+	case at(stated).Equal(actual):
+		return nil
+	case s.Change.ID != changeID:
+		return ErrOtherChange
+	}
+	return ErrOtherDeadline
+}
+
+// waiting is the rung of what is due only as long as nobody has confirmed the change.
+func waiting(s State, changeID string) error {
+	switch s.Change.Status {
+	case NoChange:
+		return ErrNoPendingChange
+	case Unconfirmed:
+		return nil
+	case Scheduled:
+		if s.Change.ID != changeID {
+			return ErrOtherChange
+		}
+		return ErrAlreadyConfirmed
+	}
+	panic("customer: a change status outside the closed set")
+}
+
 func expire(s State, c Expire, now time.Time) (Event, error) {
+	if err := onTime(c.DueAt, now); err != nil {
+		return nil, err
+	}
 	if err := active(s); err != nil {
 		return nil, err
 	}
-	if err := pending(s, c.ChangeID); err != nil {
+	if err := waiting(s, c.ChangeID); err != nil {
 		return nil, err
 	}
-	if s.Change.Status == Scheduled {
-		return nil, ErrAlreadyConfirmed
-	}
-	if err := due(c.DueAt, s.Change.ExpiresAt, now); err != nil {
+	if err := dated(s, c.ChangeID, c.DueAt, s.Change.ExpiresAt); err != nil {
 		return nil, err
 	}
-	return ChangeExpired{At: now, ChangeID: c.ChangeID}, nil
+	return ChangeExpired{At: now, ChangeID: s.Change.ID}, nil
 }
 
 func apply(s State, c Apply, now time.Time) (Event, error) {
+	if err := onTime(c.DueAt, now); err != nil {
+		return nil, err
+	}
 	if err := active(s); err != nil {
 		return nil, err
 	}
-	if err := pending(s, c.ChangeID); err != nil {
+	if s.Change.Status == NoChange {
+		return nil, ErrNoPendingChange
+	}
+	if err := dated(s, c.ChangeID, c.DueAt, s.Change.EffectiveAt); err != nil {
 		return nil, err
 	}
 	if s.Change.Status != Scheduled {
 		return nil, ErrNotConfirmed
 	}
-	if err := due(c.DueAt, s.Change.EffectiveAt, now); err != nil {
-		return nil, err
-	}
 	return takeEffect(s, s.Change.EffectiveAt, now), nil
 }
 
 func remind(s State, c Remind, now time.Time) (Event, error) {
+	if err := onTime(c.DueAt, now); err != nil {
+		return nil, err
+	}
 	if err := active(s); err != nil {
 		return nil, err
 	}
-	if err := pending(s, c.ChangeID); err != nil {
+	if err := waiting(s, c.ChangeID); err != nil {
 		return nil, err
 	}
-	if s.Change.Status == Scheduled {
-		return nil, ErrAlreadyConfirmed
+	if err := dated(s, c.ChangeID, c.DueAt, s.Change.RemindAt()); err != nil {
+		return nil, err
 	}
 	if s.Change.Reminded != 0 {
 		return nil, ErrAlreadyReminded
 	}
-	if err := due(c.DueAt, s.Change.RemindAt(), now); err != nil {
-		return nil, err
-	}
 	if !now.Before(s.Change.ExpiresAt) { // we were away; a link that is dead on arrival helps nobody
 		return nil, ErrExpired
 	}
-	return ConfirmationReminded{At: now, ChangeID: c.ChangeID}, nil
+	return ConfirmationReminded{At: now, ChangeID: s.Change.ID}, nil
 }

@@ -17,6 +17,14 @@ func TestDeadlineCommands(t *testing.T) {
 	apply := customer.Apply{ChangeID: "c1", DueAt: after(2 * day)}
 	reminded := customer.ConfirmationReminded{At: after(day), ChangeID: "c1"}
 	planned := events(h.registered, h.later, h.planned)
+	// A deadline's command has its id from key, kind and time; another one under the same id is never decided. So the command
+	// of a change that was superseded stands for that of its successor, if the two share the time.
+	second := customer.ChangeRequested{
+		At: start, ChangeID: "c2", Address: h.breda, Reason: customer.ReasonMoved, ExpiresAt: after(customer.ConfirmWithin),
+		EffectiveAt: after(2 * day), Supersedes: "c1",
+	}
+	samePlan := events(h.registered, h.later, h.planned, second, customer.ChangeScheduled{At: after(day), ChangeID: "c2", EffectiveAt: after(2 * day)})
+	sameMoment := events(h.registered, h.requested, second)
 	play(t, map[string]scene{
 		"an unconfirmed change expires":                    {given: events(h.registered, h.requested), when: expire, now: 3 * day, then: customer.ChangeExpired{At: after(3 * day), ChangeID: "c1"}},
 		"a change expires later if we were away":           {given: events(h.registered, h.requested), when: expire, now: 9 * day, then: customer.ChangeExpired{At: after(9 * day), ChangeID: "c1"}},
@@ -24,7 +32,13 @@ func TestDeadlineCommands(t *testing.T) {
 		"a deadline that the change does not have":         {given: events(h.registered, h.requested), when: customer.Expire{ChangeID: "c1", DueAt: after(time.Minute)}, err: customer.ErrOtherDeadline},
 		"a confirmed change does not expire":               {given: planned, when: expire, now: 3 * day, err: customer.ErrAlreadyConfirmed},
 		"a change expires once":                            {given: events(h.registered, h.requested, customer.ChangeExpired{ChangeID: "c1"}), when: expire, now: 3 * day, err: customer.ErrNoPendingChange},
-		"the deadline of a superseded change does nothing": {given: events(h.registered, h.requested), when: customer.Expire{ChangeID: "c0", DueAt: after(3 * day)}, now: 3 * day, err: customer.ErrOtherChange},
+		"the deadline of a superseded change does nothing": {given: events(h.registered, h.requested), when: customer.Expire{ChangeID: "c0", DueAt: after(2 * day)}, now: 3 * day, err: customer.ErrOtherChange},
+		"a deadline before its time is not due, whatever else is wrong":            {given: events(h.registered, h.requested), when: customer.Expire{ChangeID: "c0", DueAt: after(2 * day)}, now: day, err: customer.ErrNotDue},
+		"an early deadline of a closed customer is not due":                        {given: events(h.registered, h.requested, h.closed), when: remind, now: day - time.Millisecond, err: customer.ErrNotDue},
+		"an early deadline of nobody is not due":                                   {when: apply, now: day, err: customer.ErrNotDue},
+		"two changes of the same date have one deadline, whichever it is sent for": {given: samePlan, when: apply, now: 2 * day, then: customer.Moved{At: after(2 * day), ChangeID: "c2", OccurredAt: after(2 * day), Address: h.breda, Verified: true}},
+		"two requests of the same moment have one expiry":                          {given: sameMoment, when: customer.Expire{ChangeID: "c1", DueAt: after(3 * day)}, now: 3 * day, then: customer.ChangeExpired{At: after(3 * day), ChangeID: "c2"}},
+		"two requests of the same moment have one reminder":                        {given: sameMoment, when: remind, now: day, then: customer.ConfirmationReminded{At: after(day), ChangeID: "c2"}},
 		"a closed customer has no deadline":                {given: events(h.registered, h.requested, h.closed), when: expire, now: 3 * day, err: customer.ErrNotActive},
 		"the customer is reminded":                         {given: events(h.registered, h.requested), when: remind, now: day, then: reminded},
 		"the customer is not reminded early":               {given: events(h.registered, h.requested), when: remind, now: day - time.Millisecond, err: customer.ErrNotDue},

@@ -46,11 +46,11 @@ func recordDelivery(s State, c RecordDelivery, now time.Time) ([]Event, error) {
 }
 
 func forget(s State, c Forget, now time.Time) ([]Event, error) {
+	if c.DueAt.After(now) { // first: it is sent again, whatever else is wrong with it
+		return nil, ErrNotDue
+	}
 	if s.Status == StatusUnknown {
 		return nil, ErrMailUnknown
-	}
-	if c.DueAt.After(now) {
-		return nil, ErrNotDue
 	}
 	if !c.DueAt.Equal(s.forgetAt()) {
 		return nil, ErrOutdated
