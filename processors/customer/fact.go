@@ -26,7 +26,7 @@ func recordFact(s State, c RecordFact, now time.Time) (Event, error) {
 	recorded := FactRecorded{
 		At: now, Source: c.Source, FactID: c.FactID, OccurredAt: at(c.OccurredAt), Address: c.Address, Verified: c.Verified,
 	}
-	if !s.Address.Address.IsZero() && recorded.OccurredAt.Before(s.Address.OccurredAt) {
+	if !s.Address.Address.IsZero() && countsSince(s, recorded.OccurredAt, now).Before(s.Address.OccurredAt) {
 		recorded.Outcome = FactOutOfDate
 		return recorded, nil
 	}
@@ -41,6 +41,17 @@ func recordFact(s State, c RecordFact, now time.Time) (Event, error) {
 	return Moved{
 		At: now, Source: c.Source, FactID: c.FactID, OccurredAt: recorded.OccurredAt, Address: c.Address, Verified: c.Verified,
 	}, nil
+}
+
+// countsSince is the time by which a fact is put in order with the address that is known. Against an address that the
+// customer confirmed a fact counts from when it became known, if it is dated later than that: takeEffect asks the same of a
+// fact that came first, and the order in which the two are read must not matter.
+func countsSince(s State, occurredAt, now time.Time) time.Time {
+	confirmed := s.Address.Source == "" && s.Address.Reason != ReasonRegistered
+	if confirmed && now.Before(occurredAt) {
+		return now
+	}
+	return occurredAt
 }
 
 // recordUndeliverable decides whether a mail that did not arrive matters: only if it asked for the confirmation that is

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"utopia/processors/customer"
 	"utopia/processors/postal"
@@ -73,16 +74,20 @@ func TestEitherOrder(t *testing.T) {
 		a, b  input
 		want  postal.Address
 	}{
-		"a fact older than the registration":  {a: input{register, time.Hour}, b: input{fact(0), 2 * time.Hour}, want: h.gouda},
-		"a fact newer than the registration":  {a: input{register, time.Hour}, b: input{fact(90 * time.Minute), 2 * time.Hour}, want: h.breda},
-		"a fact as new as the registration":   {a: input{register, time.Hour}, b: input{fact(time.Hour), 2 * time.Hour}, want: h.breda},
-		"a fact older than the confirmation":  {given: events(h.registered, h.requested), a: input{customer.ConfirmChange{ChangeID: "c1"}, time.Hour}, b: input{fact(time.Minute), 2 * time.Hour}, want: h.delft},
-		"a fact newer than the confirmation":  {given: events(h.registered, h.requested), a: input{customer.ConfirmChange{ChangeID: "c1"}, time.Hour}, b: input{fact(90 * time.Minute), 2 * time.Hour}, want: h.breda},
-		"a fact as new as the confirmation":   {given: events(h.registered, h.requested), a: input{customer.ConfirmChange{ChangeID: "c1"}, time.Hour}, b: input{fact(time.Hour), 2 * time.Hour}, want: h.breda},
-		"a fact older than the due date":      {given: events(h.registered, h.later, h.planned), a: input{customer.Apply{ChangeID: "c1", DueAt: after(48 * time.Hour)}, 50 * time.Hour}, b: input{fact(47 * time.Hour), 51 * time.Hour}, want: h.delft},
-		"a fact newer than the due date":      {given: events(h.registered, h.later, h.planned), a: input{customer.Apply{ChangeID: "c1", DueAt: after(48 * time.Hour)}, 50 * time.Hour}, b: input{fact(49 * time.Hour), 51 * time.Hour}, want: h.breda},
-		"two facts, the newer one counts":     {given: events(h.registered), a: input{fact(time.Hour), 2 * time.Hour}, b: input{customer.RecordFact{Source: "erp", FactID: "f7", OccurredAt: after(90 * time.Minute), Address: h.delft}, 3 * time.Hour}, want: h.delft},
-		"a fact that says the same, then old": {given: events(h.registered), a: input{customer.RecordFact{Source: "erp", FactID: "f7", OccurredAt: after(90 * time.Minute), Address: h.gouda}, 2 * time.Hour}, b: input{fact(time.Hour), 3 * time.Hour}, want: h.gouda},
+		"a fact older than the registration":                     {a: input{register, time.Hour}, b: input{fact(0), 2 * time.Hour}, want: h.gouda},
+		"a fact newer than the registration":                     {a: input{register, time.Hour}, b: input{fact(90 * time.Minute), 2 * time.Hour}, want: h.breda},
+		"a fact as new as the registration":                      {a: input{register, time.Hour}, b: input{fact(time.Hour), 2 * time.Hour}, want: h.breda},
+		"a fact older than the confirmation":                     {given: events(h.registered, h.requested), a: input{customer.ConfirmChange{ChangeID: "c1"}, time.Hour}, b: input{fact(time.Minute), 2 * time.Hour}, want: h.delft},
+		"a fact newer than the confirmation":                     {given: events(h.registered, h.requested), a: input{customer.ConfirmChange{ChangeID: "c1"}, time.Hour}, b: input{fact(90 * time.Minute), 2 * time.Hour}, want: h.breda},
+		"a fact as new as the confirmation":                      {given: events(h.registered, h.requested), a: input{customer.ConfirmChange{ChangeID: "c1"}, time.Hour}, b: input{fact(time.Hour), 2 * time.Hour}, want: h.breda},
+		"a fact older than the due date":                         {given: events(h.registered, h.later, h.planned), a: input{customer.Apply{ChangeID: "c1", DueAt: after(48 * time.Hour)}, 50 * time.Hour}, b: input{fact(47 * time.Hour), 51 * time.Hour}, want: h.delft},
+		"a fact newer than the due date":                         {given: events(h.registered, h.later, h.planned), a: input{customer.Apply{ChangeID: "c1", DueAt: after(48 * time.Hour)}, 50 * time.Hour}, b: input{fact(49 * time.Hour), 51 * time.Hour}, want: h.breda},
+		"a fact of the future that came before the confirmation": {given: events(h.registered, h.requested), a: input{customer.ConfirmChange{ChangeID: "c1"}, 2 * time.Hour}, b: input{fact(900 * time.Hour), time.Hour}, want: h.delft},
+		"a fact of the future that came after the confirmation":  {given: events(h.registered, h.requested), a: input{customer.ConfirmChange{ChangeID: "c1"}, time.Hour}, b: input{fact(900 * time.Hour), 2 * time.Hour}, want: h.breda},
+		"a fact of the future that came with the confirmation":   {given: events(h.registered, h.requested), a: input{customer.ConfirmChange{ChangeID: "c1"}, time.Hour}, b: input{fact(900 * time.Hour), time.Hour}, want: h.breda},
+		"a fact of the future that came before the due date":     {given: events(h.registered, h.later, h.planned), a: input{customer.Apply{ChangeID: "c1", DueAt: after(48 * time.Hour)}, 50 * time.Hour}, b: input{fact(900 * time.Hour), 47 * time.Hour}, want: h.delft},
+		"two facts, the newer one counts":                        {given: events(h.registered), a: input{fact(time.Hour), 2 * time.Hour}, b: input{customer.RecordFact{Source: "erp", FactID: "f7", OccurredAt: after(90 * time.Minute), Address: h.delft}, 3 * time.Hour}, want: h.delft},
+		"a fact that says the same, then old":                    {given: events(h.registered), a: input{customer.RecordFact{Source: "erp", FactID: "f7", OccurredAt: after(90 * time.Minute), Address: h.gouda}, 2 * time.Hour}, b: input{fact(time.Hour), 3 * time.Hour}, want: h.gouda},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, inputs := range [][2]input{{test.a, test.b}, {test.b, test.a}} {
@@ -103,4 +108,47 @@ func TestEitherOrder(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The same at any times: commands and facts have clocks and dates of their own, and each topic is read when it is read.
+func TestEitherOrderAtAnyTime(t *testing.T) {
+	h := newHistory(t)
+	rapid.Check(t, func(t *rapid.T) {
+		hours := func(name string, most int) time.Time {
+			return after(time.Duration(rapid.IntRange(0, most).Draw(t, name)) * time.Hour)
+		}
+		asked := hours("command at", 71)
+		var given []customer.Event
+		var command customer.Command
+		switch rapid.SampledFrom([]string{"register", "confirm", "apply"}).Draw(t, "command") {
+		case "register":
+			command = customer.Register{Name: "Saskia", Email: "saskia@example.org", Address: h.gouda}
+		case "confirm":
+			given, command = events(h.registered, h.requested), customer.ConfirmChange{ChangeID: "c1"}
+		case "apply":
+			given, command = events(h.registered, h.later, h.planned), customer.Apply{ChangeID: "c1", DueAt: after(48 * time.Hour)}
+			asked = asked.Add(48 * time.Hour)
+		}
+		fact := customer.RecordFact{Source: "crm", FactID: "f2", OccurredAt: hours("occurred at", 200), Address: h.breda}
+		told := hours("fact at", 130)
+		run := func(factFirst bool) customer.State {
+			s := fold(given)
+			for i := range 2 {
+				cmd, now := command, asked
+				if (i == 0) == factFirst {
+					cmd, now = fact, told
+				}
+				es, err := customer.Decide(s, cmd, now)
+				if err != nil {
+					t.Fatalf("%T: %v", cmd, err)
+				}
+				s = customer.Evolve(s, es[0])
+			}
+			return s
+		}
+		one, other := run(true), run(false)
+		if one.Address.Address != other.Address.Address || one.Change != other.Change || one.Status != other.Status {
+			t.Fatalf("the fact first: %+v\nthe command first: %+v", one, other)
+		}
+	})
 }
