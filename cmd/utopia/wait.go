@@ -59,6 +59,15 @@ func (s *session) waitIn(ctx context.Context, r processors.Receipt, name string,
 	}
 }
 
+// applied says whether a row has reached the receipt. Of an erased customer the state is gone, but a listener keeps its row:
+// one that has none has heard of nothing yet.
+func applied(r processors.Receipt, in string, found bool, version int64) bool {
+	if in == "customer" {
+		return r.Reached(version)
+	}
+	return found && version >= r.Version
+}
+
 // pollView asks a view again and again: a listener's row carries the customer's
 // version in a field of its own, which no receipt is about.
 func pollView[T schemas.Record](
@@ -73,17 +82,16 @@ func pollView[T schemas.Record](
 		defer tick.Stop()
 		for {
 			row, err := v.Get(r.Key)
+			found := !errors.Is(err, processors.ErrNotFound)
 			switch {
-			case errors.Is(err, processors.ErrNotFound):
-				got.Version, got.Reached = 0, r.Reached(0)
+			case !found:
+				got.Version = 0
 			case err != nil:
 				return err
-			case name == "customer":
-				got.Version, got.Reached = version(row), r.Reached(version(row))
-			default: // a listener keeps its row when the customer is erased
-				got.Version, got.Reached = version(row), version(row) >= r.Version
+			default:
+				got.Version = version(row)
 			}
-			if got.Reached {
+			if got.Reached = applied(r, name, found, got.Version); got.Reached {
 				return nil
 			}
 			select {
