@@ -167,10 +167,13 @@ func mailVersion(key, mailID string) (int64, error) {
 // mailIdentity remembers a fate: a mail can fail only once, however often we are told.
 func mailIdentity(rec schemas.Record) string {
 	if fate, ok := fateOf(rec); ok && fate.sender == topics.Customer {
-		return "undeliverable/" + fate.mailID
+		return undeliverableID(fate.mailID)
 	}
 	return ""
 }
+
+// undeliverableID is the identity of a mail's fate among all that a customer's row remembers.
+func undeliverableID(mailID string) string { return "undeliverable/" + mailID }
 
 func mailCause(rec schemas.Record) schemas.Metadata {
 	fate, _ := fateOf(rec)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/processors/customer"
@@ -123,14 +124,18 @@ type folded struct {
 	broken  bool
 }
 
-// stopped refuses while the group has members.
+// stopped refuses while the group has members, or where nobody says whether it has any.
 func (b *rebuild) stopped(ctx context.Context) error {
 	groups, err := b.admin.DescribeGroups(ctx, topics.Customer)
 	if err != nil {
 		return fmt.Errorf("rebuild: %w", err)
 	}
-	if len(groups[topics.Customer].Members) > 0 {
+	group := groups[topics.Customer]
+	switch {
+	case len(group.Members) > 0:
 		return ErrProcessorRuns
+	case group.Err != nil && !errors.Is(group.Err, kerr.GroupIDNotFound): // a group that never was has no member
+		return fmt.Errorf("rebuild: group %s: %w", topics.Customer, group.Err)
 	}
 	return nil
 }
@@ -150,14 +155,14 @@ func (b *rebuild) partition(ctx context.Context, p int32) error {
 	if err != nil {
 		return err
 	}
-	versions := 0
+	lived := 0 // rows that events must have led to, as far as anybody can tell
 	for _, row := range rows {
-		if row.state.Version > 0 {
-			versions++
+		if row.state.Version > 0 || !row.readable {
+			lived++
 		}
 	}
-	if len(folds) == 0 && versions > 0 {
-		return fmt.Errorf("%w: %d rows and no event", ErrEventsIncomplete, versions)
+	if len(folds) == 0 && lived > 0 {
+		return fmt.Errorf("%w: %d rows and no event", ErrEventsIncomplete, lived)
 	}
 	b.report.Rows += int64(len(rows))
 	b.report.Customers += int64(len(folds))
@@ -261,13 +266,15 @@ func (f *folded) evolve(e customer.Event) (ok bool) {
 // for whatever it was.
 func (f *folded) remember(e customer.Event, head schemas.EventHead) {
 	id := head.CommandID
-	switch e := e.(type) { //nolint:gochecksumtype // only these two can come from something else than a command
+	switch e := e.(type) { //nolint:gochecksumtype // only these can come from something else than a command
 	case customer.Moved:
 		if e.Source != "" {
 			id = factID(e.Source, e.FactID)
 		}
 	case customer.FactRecorded:
 		id = factID(e.Source, e.FactID)
+	case customer.ConfirmationUndeliverable:
+		id = undeliverableID(head.CausationID)
 	}
 	if id == "" {
 		return

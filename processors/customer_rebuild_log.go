@@ -145,6 +145,9 @@ func (b *rebuild) replace(
 		if customers == 0 || customers < rebuildBatch && i < len(wrong)-1 {
 			continue
 		}
+		if err := b.stopped(ctx); err != nil { // an instance that has started meanwhile would write the same rows
+			return err
+		}
 		if err := b.commit(ctx, batch); err != nil {
 			return err
 		}

@@ -18,11 +18,12 @@ import (
 
 // archive is a cluster with the topics of the customer service, filled from a desk.
 type archive struct {
-	t      *testing.T
-	d      *desk
-	opts   []kgo.Opt
-	client *kgo.Client
-	ids    schemas.IDs
+	t       *testing.T
+	d       *desk
+	cluster *kfake.Cluster
+	opts    []kgo.Opt
+	client  *kgo.Client
+	ids     schemas.IDs
 }
 
 const archivePartitions = 3
@@ -35,7 +36,7 @@ func newArchive(t *testing.T) *archive {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	a := &archive{t: t, d: newDesk(t), opts: []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}, ids: schemas.NewMemoryIDs()}
+	a := &archive{t: t, d: newDesk(t), cluster: cluster, opts: []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}, ids: schemas.NewMemoryIDs()}
 	a.client, err = kgo.NewClient(append(append([]kgo.Opt{}, a.opts...),
 		kgo.TransactionalID("archive"), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
@@ -96,6 +97,12 @@ func (a *archive) live(customers int) {
 func (a *archive) give(key string, c schemas.Command) {
 	a.t.Helper()
 	a.d.ask(key, c)
+	a.store(key)
+}
+
+// store writes what the desk did last.
+func (a *archive) store(key string) {
+	a.t.Helper()
 	var records []*kgo.Record
 	for _, s := range a.d.lastOut() {
 		if topic, _ := topics.ByName(s.topic); s.topic == topics.CustomerEvents.Name || s.topic == topics.CustomerState.Name {
@@ -276,6 +283,16 @@ func TestRebuildDoesNotTrustHalfAnEventStore(t *testing.T) {
 	b.row("c-0", a.d.rows["c-0"])
 	if _, err := RebuildCustomer(t.Context(), RebuildOptions{Client: b.opts, IDs: b.ids, Apply: true}); !errors.Is(err, ErrEventsIncomplete) {
 		t.Errorf("an empty event store: %v", err)
+	}
+
+	// Rows that nobody can read and no event: who knows what they were.
+	c := newArchive(t)
+	c.row("c-0", []byte("garbage"))
+	if _, err := RebuildCustomer(t.Context(), RebuildOptions{Client: c.opts, IDs: c.ids, Apply: true}); !errors.Is(err, ErrEventsIncomplete) {
+		t.Errorf("an empty event store beside rows that nobody can read: %v", err)
+	}
+	if rows := c.values(topics.CustomerTable); string(rows["c-0"]) != "garbage" {
+		t.Errorf("the row is %q", rows["c-0"])
 	}
 }
 

@@ -8,9 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"utopia/cmd/internal/run"
 	"utopia/cmd/internal/service"
 	"utopia/cmd/internal/system"
+	"utopia/processors"
 	"utopia/processors/ask"
 	"utopia/schemas"
 	"utopia/topics"
@@ -77,5 +80,21 @@ func TestRebuildComparesWhileTheServiceRunsAndReplacesOnlyWhenItDoesNot(t *testi
 		if code, _, stderr = command(t, s, args...); code != run.ExitUsage || !strings.Contains(stderr, "either --check or --apply") {
 			t.Errorf("%v: exit %d, %q", args, code, stderr)
 		}
+	}
+}
+
+func TestRebuildSaysWhatItFoundAndDid(t *testing.T) {
+	var out bytes.Buffer
+	report(&out, &processors.RebuildReport{
+		Events: 9, Customers: 3, Rows: 2, Same: 1, Replaced: 2, IDsFromEvents: 1,
+		Findings: []processors.RebuildFinding{{Key: "c-1", What: processors.FoundDifferent}, {Key: "c-2", What: processors.FoundUnreadable}},
+	}, true)
+	want := "different   c-1\n" +
+		"unreadable  c-2\n" +
+		"9 events of 3 customers, 2 rows, 1 as the events say, 2 not\n" +
+		"2 rows replaced\n" +
+		"1 of them had no readable row: their handled command ids come from the events, and a refused command that is sent again may be decided anew\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
 	}
 }
