@@ -97,34 +97,31 @@ func updated(s State, version int64, now time.Time) ContactUpdated {
 	}
 }
 
-// tell adds to the update what the customer is to be told of it. To whom nobody could write before nothing is told: the
-// first contact that we learn of is not a change of anything.
+// tell adds to the update what the customer is to be told of it, at the old and at the new contact: who changes both cannot
+// keep the one from the other. To whom nobody could write before nothing is told: the first contact that we learn of is not
+// a change of anything.
 func tell(s State, next ContactUpdated) []Event {
 	events := []Event{next}
 	if s.Contact.Email == "" {
 		return events
 	}
 	if s.AddressVersion != 0 && next.AddressVersion > s.AddressVersion {
-		events = notice(events, KindAddress, next, next.Contact.Email)
+		events = notice(events, KindAddress, next, s.Contact.Email)
 	}
 	if next.Contact.Email != s.Contact.Email {
-		events = notice(events, KindEmail, next, s.Contact.Email, next.Contact.Email)
+		events = notice(events, KindEmail, next, s.Contact.Email)
 	}
 	return events
 }
 
-func notice(events []Event, kind Kind, next ContactUpdated, to ...postal.Email) []Event {
+// notice adds one telling, to whom was known and whom is known now.
+func notice(events []Event, kind Kind, next ContactUpdated, old postal.Email) []Event {
 	sent := Sent{
 		At: next.At, Kind: kind, CustomerVersion: next.CustomerVersion,
-		Name: next.Contact.Name, Language: next.Contact.Language,
+		Name: next.Contact.Name, Language: next.Contact.Language, Recipients: []postal.Email{old},
 	}
-	for _, email := range to {
-		if email != "" {
-			sent.Recipients = append(sent.Recipients, email)
-		}
-	}
-	if len(sent.Recipients) == 0 {
-		return events
+	if email := next.Contact.Email; email != "" && email != old {
+		sent.Recipients = append(sent.Recipients, email)
 	}
 	return append(events, sent)
 }

@@ -83,14 +83,14 @@ func TestStates(t *testing.T) {
 			when:  state(2, newAda, 1),
 			then:  []notification.Event{updated(2, notification.StatusActive, newAda, 1), toldEmail},
 		},
-		"both in a gap are both told": {
+		"both in a gap are both told, each to the old and the new contact": {
 			given: []notification.Event{known},
 			when:  state(7, newAda, 5),
 			then: []notification.Event{
 				updated(7, notification.StatusActive, newAda, 5),
 				notification.Sent{
 					At: noon, Kind: notification.KindAddress, CustomerVersion: 7, Name: "Ada", Language: "nl",
-					Recipients: []postal.Email{"ada@example.org"},
+					Recipients: []postal.Email{"ada@example.com", "ada@example.org"},
 				},
 				notification.Sent{
 					At: noon, Kind: notification.KindEmail, CustomerVersion: 7, Name: "Ada", Language: "nl",
@@ -103,6 +103,21 @@ func TestStates(t *testing.T) {
 			when:  state(2, notification.Contact{Name: "Ada"}, 1),
 			then: []notification.Event{
 				updated(2, notification.StatusActive, notification.Contact{Name: "Ada"}, 1),
+				notification.Sent{
+					At: noon, Kind: notification.KindEmail, CustomerVersion: 2, Name: "Ada",
+					Recipients: []postal.Email{"ada@example.com"},
+				},
+			},
+		},
+		"an address that changed while the e-mail address went is told to the old one": {
+			given: []notification.Event{known},
+			when:  state(2, notification.Contact{Name: "Ada"}, 2),
+			then: []notification.Event{
+				updated(2, notification.StatusActive, notification.Contact{Name: "Ada"}, 2),
+				notification.Sent{
+					At: noon, Kind: notification.KindAddress, CustomerVersion: 2, Name: "Ada",
+					Recipients: []postal.Email{"ada@example.com"},
+				},
 				notification.Sent{
 					At: noon, Kind: notification.KindEmail, CustomerVersion: 2, Name: "Ada",
 					Recipients: []postal.Email{"ada@example.com"},
