@@ -38,9 +38,14 @@ type View[T schemas.Record] struct {
 
 // NewCustomerView returns a view over customer.state.v1, with a look-up by e-mail address.
 func NewCustomerView(o ViewOptions) (*View[*schemas.CustomerState], error) {
-	return newView(o, topics.CustomerState, "customer", "email.1",
+	return newView(o, topics.CustomerState, "customer", "email.2",
 		func(s *schemas.CustomerState) int64 { return s.Version },
-		func(s *schemas.CustomerState) []string { return []string{emailEntry(s.Email)} })
+		func(s *schemas.CustomerState) []string {
+			if s.Email == "" { // nobody has registered the customer
+				return nil
+			}
+			return []string{emailEntry(s.Email)}
+		})
 }
 
 // NewBillingView returns a view over billing.state.v1.
