@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"utopia/schemas"
+	"utopia/topics"
 )
 
 // Outcomes of a command, as counters and replies name them.
@@ -35,6 +36,8 @@ func (r *running[S, C, E]) planCommand(src *input[C], in inbound, state S, handl
 	switch dueAt, forgets := r.forgets(in.record); {
 	case reused:
 		refusal = ErrIDReused
+	case refusal == nil && !validMetadata(in.meta):
+		refusal = ErrMetadata
 	case forgets && !exists: // fired twice, and the first has removed the row
 		return r.answerOnly(in, schemas.Handled{}, "", outcomeRepeat)
 	case forgets && (r.version(state) == 0 || errors.Is(refusal, errSkip)):
@@ -96,7 +99,7 @@ func (r *running[S, C, E]) answerOnly(in inbound, h schemas.Handled, message, ou
 
 func (r *running[S, C, E]) addReply(p *plan, in inbound, h schemas.Handled, message string, repeat bool) error {
 	key := in.meta.ReplyTo
-	if key == "" {
+	if !topics.ValidDerivedID(key) { // none, or one that nobody could read
 		key = in.key
 	}
 	outcome := outcomeAccepted

@@ -112,7 +112,7 @@ func factIdentity(rec schemas.Record) string {
 }
 
 func factCause(rec schemas.Record) schemas.Metadata {
-	id := factIdentity(rec)
+	id := traceID(factIdentity(rec))
 	return schemas.Metadata{CausationID: id, CorrelationID: id}
 }
 

@@ -53,6 +53,38 @@ func TestFactsAreTakenAsTheyAreTold(t *testing.T) {
 	}
 }
 
+// A source may name itself and its facts as it likes; what is derived from that goes through services that want ids.
+func TestAFactOfAnyNameReachesTheMailService(t *testing.T) {
+	for name, edit := range map[string]func(*schemas.AddressChanged){
+		"a script of its own": func(f *schemas.AddressChanged) { f.Source = "Einwohnermeldeamt Köln" },
+		"a long id":           func(f *schemas.AddressChanged) { f.FactID = strings.Repeat("x", 200) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.accept("c-1", saskia)
+			d.now = d.now.Add(time.Hour)
+			f := fact("f1", d.now, porto)
+			edit(f)
+			news := must1[*schemas.PublicCustomerMoved](t, d.give(topics.CRMChanges, "c-1", f))
+			if !topics.ValidDerivedID(news.CorrelationID) || news.CausationID != news.CorrelationID || news.After.Source != f.Source || news.After.FactID != f.FactID {
+				t.Errorf("moved: %+v", news)
+			}
+			l := newLedger(t)
+			notify, post := join(l, newNotificationGroup()), join(l, newMailGroup())
+			l.write(topics.CustomerState, "c-1", customerState(1, lives("Gouda", "registered", 1)))
+			notify.catchUp()
+			old := *news // as a release wrote it that took any name
+			old.CorrelationID = f.Source + "/" + f.FactID
+			l.write(topics.CustomerChanges, "c-1", &old)
+			notify.catchUp()
+			post.catchUp()
+			if r := last[*schemas.MailReply](l, topics.MailReplies); r.Outcome != outcomeAccepted || r.CorrelationID != news.CorrelationID {
+				t.Errorf("the mail service answers %+v", r)
+			}
+		})
+	}
+}
+
 func TestFactsAboutAClosedCustomerLeaveAMarkOnly(t *testing.T) {
 	for status, last := range map[string]schemas.Command{
 		"not_active": &schemas.CloseCustomer{CustomerID: "c-1", Meta: meta("z1")},

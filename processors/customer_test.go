@@ -38,7 +38,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	r := &running[customer.State, customer.Command, customer.Event]{
 		group: g, codecs: map[string]*schemas.Codec{}, byTopic: map[string]*input[customer.Command]{},
-		messages: map[string]string{}, counters: noCounters{},
+		messages: wiringMessages(), counters: noCounters{},
 	}
 	for _, err := range g.refusals {
 		r.messages[g.code(err)] = err.Error()

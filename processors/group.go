@@ -131,10 +131,7 @@ type running[S, C, E any] struct {
 func (g *group[S, C, E]) start(o Options) (*eos.Processor, error) {
 	r := &running[S, C, E]{
 		group: g, codecs: map[string]*schemas.Codec{}, byTopic: map[string]*input[C]{},
-		messages: map[string]string{
-			codeIDReused: ErrIDReused.Error(), codeTooLarge: ErrTooLarge.Error(), codeStillNeeded: ErrStillNeeded.Error(),
-		},
-		counters: o.Counters,
+		messages: wiringMessages(), counters: o.Counters,
 	}
 	r.table, _ = topics.ByName(g.name + "-table")
 	if r.counters == nil {

@@ -117,7 +117,7 @@ func join[S, C, E any](l *ledger, g *group[S, C, E]) *member[S, C, E] {
 	l.t.Helper()
 	r := &running[S, C, E]{
 		group: g, codecs: map[string]*schemas.Codec{}, byTopic: map[string]*input[C]{},
-		messages: map[string]string{codeIDReused: ErrIDReused.Error()}, counters: noCounters{},
+		messages: wiringMessages(), counters: noCounters{},
 	}
 	for _, err := range g.refusals {
 		r.messages[g.code(err)] = err.Error()

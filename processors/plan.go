@@ -127,6 +127,16 @@ func (r *running[S, C, E]) plan(in inbound, row schemas.Record, msg any) plan {
 // validCommandID allows what senders choose and what the system derives.
 func validCommandID(id string) bool { return topics.ValidID(id) || topics.ValidDerivedID(id) }
 
+// validMetadata looks at the ids that go on from a command to what follows from it.
+func validMetadata(m schemas.Metadata) bool {
+	for _, id := range []string{m.CorrelationID, m.CausationID, m.ReplyTo} {
+		if id != "" && !topics.ValidDerivedID(id) {
+			return false
+		}
+	}
+	return true
+}
+
 // planListened plans a record that informs: an event, a state, a fact or another service's reply.
 func (r *running[S, C, E]) planListened(src *input[C], in inbound, state S, handled []schemas.Handled) plan {
 	if src.cause != nil && in.record != nil {
@@ -227,6 +237,8 @@ func (r *running[S, C, E]) codeOf(err error) string {
 		return codeIDReused
 	case errors.Is(err, ErrTooLarge):
 		return codeTooLarge
+	case errors.Is(err, ErrMetadata):
+		return codeMetadata
 	case errors.Is(err, ErrStillNeeded):
 		return codeStillNeeded
 	case errors.Is(err, errNotDue):

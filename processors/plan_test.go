@@ -132,8 +132,9 @@ func newToy(t *testing.T) *toy {
 	g := toyGroup()
 	r := &running[toyState, toyCommand, toyEvent]{
 		group: g, codecs: map[string]*schemas.Codec{}, byTopic: map[string]*input[toyCommand]{},
-		messages: map[string]string{codeIDReused: ErrIDReused.Error(), "busy": errToyBusy.Error()}, counters: noCounters{},
+		messages: wiringMessages(), counters: noCounters{},
 	}
+	r.messages["busy"] = errToyBusy.Error()
 	if err := r.makeCodecs(schemas.NewMemoryIDs()); err != nil {
 		t.Fatal(err)
 	}
@@ -255,6 +256,37 @@ func TestMetadataIsNoPartOfABody(t *testing.T) {
 	f := y.reply(p)
 	if !f.Repeat || f.ReplyTo != "elsewhere" || f.CorrelationID != "other" {
 		t.Fatalf("%+v", f)
+	}
+}
+
+// An id in the metadata goes on to other services; one that they would refuse is refused here, where somebody hears of it.
+func TestMetadataThatOthersWouldRefuse(t *testing.T) {
+	long := strings.Repeat("x", 161)
+	for name, c := range map[string]struct {
+		meta schemas.Metadata
+		key  string
+	}{
+		"a long correlation id":     {schemas.Metadata{CorrelationID: long, ReplyTo: "me"}, "me"},
+		"a correlation of two":      {schemas.Metadata{CorrelationID: "a b", ReplyTo: "me"}, "me"},
+		"a cause with a line break": {schemas.Metadata{CausationID: "a\n", ReplyTo: "me/1"}, "me/1"},
+		"a long reply address":      {schemas.Metadata{ReplyTo: long}, "c-1"},
+		"a strange reply address":   {schemas.Metadata{ReplyTo: "a b"}, "c-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := newToy(t)
+			cmd := &schemas.ChangeEmail{CustomerID: "c-1", Meta: c.meta, Email: "v@example.org"}
+			cmd.Meta.CommandID = "a"
+			f := y.reply(y.give(topics.CustomerCommands, cmd))
+			if f.Refusal != codeMetadata || f.Message != ErrMetadata.Error() || y.version() != 0 {
+				t.Fatalf("%+v, version %d", f, y.version())
+			}
+			if f.ReplyTo != c.key || y.last.outputs[0].key != c.key {
+				t.Errorf("the reply goes to %q, key %q", f.ReplyTo, y.last.outputs[0].key)
+			}
+			if f = y.reply(y.give(topics.CustomerCommands, cmd)); !f.Repeat || f.Refusal != codeMetadata || f.Message != ErrMetadata.Error() {
+				t.Errorf("again: %+v", f)
+			}
+		})
 	}
 }
 

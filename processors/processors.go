@@ -17,6 +17,8 @@ var (
 	ErrIDReused = errors.New("this command id was used before for another command")
 	// ErrTooLarge refuses a command one of whose outputs would not fit its topic.
 	ErrTooLarge = errors.New("what this command leads to is larger than its topic takes")
+	// ErrMetadata refuses a command with an id in its metadata that other services, to which it goes on, would not take.
+	ErrMetadata = errors.New("correlation id, causation id and reply address are at most 160 of A–Z a–z 0–9 . _ ~ - /")
 	// ErrStillNeeded refuses to remove a row that has lived on since its deadline was set.
 	ErrStillNeeded = errors.New("the row is still needed")
 
@@ -27,10 +29,19 @@ var (
 const (
 	codeIDReused    = "id_reused"
 	codeTooLarge    = "too_large"
+	codeMetadata    = "metadata"
 	codeStillNeeded = "still_needed"
 	codeInvalid     = "invalid"
 	codeNotDue      = "not_due"
 )
+
+// wiringMessages are the sentences of the refusals that the wiring gives, by code.
+func wiringMessages() map[string]string {
+	return map[string]string{
+		codeIDReused: ErrIDReused.Error(), codeTooLarge: ErrTooLarge.Error(), codeMetadata: ErrMetadata.Error(),
+		codeStillNeeded: ErrStillNeeded.Error(),
+	}
+}
 
 // Dead-letter reasons of records that reached a callback. Those of admission are in eos.
 const (
