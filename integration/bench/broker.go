@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// partitions is the number of partitions of every topic in a benchmark.
+// partitions is the number of partitions of every topic in a benchmark on the embedded broker.
 const partitions = 8
 
 // runBroker is the role of the broker: it prints its address and serves until its input ends.
@@ -31,10 +31,11 @@ func runBroker(stdin io.Reader, stdout io.Writer) error {
 
 // broker is a broker process and a client of it.
 type broker struct {
-	process *process
-	address string
-	client  *kgo.Client
-	admin   *kadm.Client
+	process    *process // nil: not ours to stop
+	address    string
+	client     *kgo.Client
+	admin      *kadm.Client
+	partitions int32 // of every topic that is created
 }
 
 // startBroker starts a fresh one: an embedded broker keeps all it was given, so an old one would slow the next trial.
@@ -47,6 +48,16 @@ func startBroker(ctx context.Context) (*broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the broker did not start: %w", err)
 	}
+	b, err := dial(address)
+	if err != nil {
+		return nil, err
+	}
+	b.process = p
+	return b, nil
+}
+
+// dial connects to a broker that runs.
+func dial(address string) (*broker, error) {
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(address), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(0),
 		kgo.MaxBufferedRecords(100_000), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
@@ -54,18 +65,20 @@ func startBroker(ctx context.Context) (*broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the broker: %w", err)
 	}
-	return &broker{process: p, address: address, client: client, admin: kadm.NewClient(client)}, nil
+	return &broker{address: address, client: client, admin: kadm.NewClient(client), partitions: partitions}, nil
 }
 
 func (b *broker) stop() {
 	b.client.Close()
-	b.process.stop()
+	if b.process != nil {
+		b.process.stop()
+	}
 }
 
 // create makes topics with the given settings; the time stamp is the broker's, as everywhere in the system.
 func (b *broker) create(ctx context.Context, cleanup string, topics ...string) error {
 	stamp, segment := "LogAppendTime", "1073741824"
-	responses, err := b.admin.CreateTopics(ctx, partitions, 1, map[string]*string{
+	responses, err := b.admin.CreateTopics(ctx, b.partitions, 1, map[string]*string{
 		"message.timestamp.type": &stamp, "cleanup.policy": &cleanup, "segment.bytes": &segment,
 	}, topics...)
 	if err != nil {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"time"
 
@@ -27,6 +25,7 @@ func (theCustomer) run(ctx context.Context, s spec, tell signals) error {
 		Engine: eos.Config{
 			Client: []kgo.Opt{kgo.SeedBrokers(s.Broker), kgo.ProducerBatchCompression(kgo.NoCompression())},
 			Dir:    s.Dir, Dev: true, CommitInterval: s.Commit, TransactionTimeout: 10 * time.Second,
+			Instance: s.Instance, SessionTimeout: s.Session,
 			Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 		},
 		IDs:      schemas.NewMemoryIDs(),
@@ -50,79 +49,6 @@ type outcomes struct{ handled func() }
 func (o outcomes) Outcome(string, string)        { o.handled() }
 func (outcomes) Skipped(string, string, string)  {}
 func (outcomes) Forgotten(string, time.Duration) {}
-
-// life is a log of commands to customers who are all registered: they ask for another address, confirm or cancel it, and
-// now and then confirm what nobody asked for, which is refused.
-type life struct {
-	seed                uint64
-	commands, customers int
-}
-
-// told is what must come out of a life.
-type told struct{ accepted, refused int }
-
-// fill writes the customers' rows and then the commands.
-func (l life) fill(ctx context.Context, b *broker) (told, error) {
-	if err := b.createCatalogue(ctx); err != nil {
-		return told{}, err
-	}
-	inputs := customerInputs()
-	if err := errors.Join(
-		b.prefill(ctx, topics.CustomerTable.Name, l.customers, customerRow), b.begin(ctx, topics.Customer, inputs...),
-	); err != nil {
-		return told{}, err
-	}
-	codec, err := schemas.NewCodec(topics.CustomerCommands.Name, schemas.NewMemoryIDs())
-	if err != nil {
-		return told{}, err
-	}
-	random := rand.New(rand.NewPCG(l.seed, uint64(l.commands))) //nolint:gosec // not negative
-	pending, out := make([]string, l.customers), told{}
-	var failed error
-	for i := range l.commands {
-		n := random.IntN(l.customers)
-		command, refused := l.next(random, i, n, pending)
-		if refused {
-			out.refused++
-		} else {
-			out.accepted++
-		}
-		value, err := codec.Append(nil, command)
-		if err != nil {
-			return told{}, fmt.Errorf("encode a command: %w", err)
-		}
-		r := &kgo.Record{Topic: topics.CustomerCommands.Name, Key: []byte(customerID(n)), Value: value}
-		b.client.Produce(ctx, r, func(_ *kgo.Record, err error) { failed = errors.Join(failed, err) })
-	}
-	return out, errors.Join(b.client.Flush(ctx), failed)
-}
-
-// next makes the i-th command, to customer n.
-func (l life) next(random *rand.Rand, i, n int, pending []string) (command schemas.Command, refused bool) {
-	id := fmt.Sprintf("01900000-0000-7000-8000-%012d", i)
-	meta := schemas.Metadata{CommandID: id}
-	switch dice := random.IntN(100); {
-	case dice < 10:
-		return &schemas.ConfirmAddressChange{CustomerID: customerID(n), Meta: meta, ChangeID: "never-asked-for"}, true
-	case pending[n] == "":
-		pending[n] = id
-		return &schemas.RequestAddressChange{CustomerID: customerID(n), Meta: meta, Address: home(i), Reason: "moved"}, false
-	case dice < 25:
-		pending[n] = ""
-		return &schemas.CancelAddressChange{CustomerID: customerID(n), Meta: meta}, false
-	default:
-		change := pending[n]
-		pending[n] = ""
-		return &schemas.ConfirmAddressChange{CustomerID: customerID(n), Meta: meta, ChangeID: change}, false
-	}
-}
-
-func customerID(n int) string { return fmt.Sprintf("01900000-0000-7000-9000-%012d", n) }
-
-// home is an address that differs for every n.
-func home(n int) schemas.Address {
-	return schemas.Address{Country: "NL", PostCode: "2801 AA", City: "Gouda", Street: fmt.Sprintf("Lange Tiendeweg %d", n+1)}
-}
 
 // customerRow is the row of a customer who has registered and done nothing since.
 func customerRow(n int) (key, value []byte) {
@@ -160,7 +86,7 @@ func (b *broker) createCatalogue(ctx context.Context) error {
 				config[name] = &value
 			}
 		}
-		if _, err := b.admin.CreateTopic(ctx, partitions, 1, config, t.Name); err != nil {
+		if _, err := b.admin.CreateTopic(ctx, b.partitions, 1, config, t.Name); err != nil {
 			return fmt.Errorf("create topic %s: %w", t.Name, err)
 		}
 	}

@@ -50,6 +50,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	output := flags.String("o", "table", "output format: table or json")
 	seed := flags.Uint64("seed", 1, "seed of keys and values; the same seed makes the same records")
 	profiles := flags.String("profiles", "", "directory to write a CPU profile of every trial to; profiling costs a little itself")
+	real := flags.Bool("kafka", false, "on a real Kafka, with the Kafka Streams twin: see the command's documentation")
+	k := kafka{}
+	flags.StringVar(&k.brokers, "brokers", "", "with -kafka: a cluster of one broker that runs; empty: start one")
+	flags.IntVar(&k.brokerPID, "broker-pid", 0, "with -brokers: the broker's process, to measure its CPU")
+	flags.IntVar(&k.commands, "commands", 800_000, "with -kafka: commands on the log")
+	flags.IntVar(&k.customers, "customers", hotKeys, "with -kafka: customers who are registered before")
+	flags.IntVar(&k.rounds, "rounds", 2, "with -kafka: how often every contender is measured there and back")
+	flags.StringVar(&k.only, "only", "", "with -kafka: measure ours and these contenders, separated by commas")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -62,6 +70,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	b := &bench{dir: dir, profiles: *profiles, seed: *seed, quick: *quick, progress: stderr, began: time.Now()}
+	if *real {
+		report, err := b.kafka(ctx, k)
+		if err != nil {
+			return err
+		}
+		e := json.NewEncoder(stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(report)
+	}
 	report, err := b.run(ctx)
 	if err != nil {
 		return err

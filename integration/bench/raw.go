@@ -16,20 +16,35 @@ import (
 type rawLoop struct{}
 
 func (rawLoop) run(ctx context.Context, s spec, tell signals) error {
-	session, err := kgo.NewGroupTransactSession(
-		kgo.SeedBrokers(s.Broker), kgo.ConsumerGroup(group), kgo.ConsumeTopics(inputTopic), kgo.TransactionalID(group+"-raw"),
+	opts := append(rawOptions(s.Broker, group, inputTopic), kgo.TransactionalID(group+"-raw"))
+	return rawTransactions(ctx, opts, s.Commit, tell, func(r *kgo.Record, produce func(*kgo.Record)) error {
+		value := bytes.Clone(r.Value)
+		produce(&kgo.Record{Topic: tableTopic, Key: r.Key, Value: value})
+		produce(&kgo.Record{Topic: outputTopic, Key: r.Key, Value: value})
+		return nil
+	})
+}
+
+func rawOptions(broker, group, input string) []kgo.Opt {
+	return []kgo.Opt{
+		kgo.SeedBrokers(broker), kgo.ConsumerGroup(group), kgo.ConsumeTopics(input),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.ProducerLinger(0), kgo.MaxBufferedRecords(100_000), kgo.MetadataMinAge(20*time.Millisecond),
+		kgo.ProducerLinger(0), kgo.MaxBufferedRecords(100_000), kgo.MetadataMinAge(20 * time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 5 * time.Millisecond }),
-	)
+	}
+}
+
+// rawTransactions runs transactions until ctx ends; each says what a record leads to.
+func rawTransactions(ctx context.Context, opts []kgo.Opt, interval time.Duration, tell signals, each func(*kgo.Record, func(*kgo.Record)) error) error {
+	session, err := kgo.NewGroupTransactSession(opts...)
 	if err != nil {
 		return fmt.Errorf("open a session: %w", err)
 	}
 	defer session.Close()
 	tell.ready()
 	for ctx.Err() == nil {
-		if err := rawTransaction(ctx, session, s.Commit, tell.handled); err != nil {
+		if err := rawTransaction(ctx, session, interval, tell.handled, each); err != nil {
 			return err
 		}
 	}
@@ -37,7 +52,9 @@ func (rawLoop) run(ctx context.Context, s spec, tell signals) error {
 }
 
 // rawTransaction handles what is there, for at most the commit interval.
-func rawTransaction(ctx context.Context, session *kgo.GroupTransactSession, interval time.Duration, handled func()) error {
+func rawTransaction(
+	ctx context.Context, session *kgo.GroupTransactSession, interval time.Duration, handled func(), each func(*kgo.Record, func(*kgo.Record)) error,
+) error {
 	fetches := session.PollRecords(ctx, 2000)
 	if fetches.NumRecords() == 0 {
 		return fetches.Err0()
@@ -49,11 +66,11 @@ func rawTransaction(ctx context.Context, session *kgo.GroupTransactSession, inte
 	promise := func(_ *kgo.Record, err error) {
 		failed = errors.Join(failed, err)
 	}
+	produce := func(r *kgo.Record) { session.Produce(ctx, r, promise) }
+	var bad error
 	for began := time.Now(); fetches.NumRecords() > 0; {
 		fetches.EachRecord(func(r *kgo.Record) {
-			value := bytes.Clone(r.Value)
-			session.Produce(ctx, &kgo.Record{Topic: tableTopic, Key: r.Key, Value: value}, promise)
-			session.Produce(ctx, &kgo.Record{Topic: outputTopic, Key: r.Key, Value: value}, promise)
+			bad = errors.Join(bad, each(r, produce))
 			handled()
 		})
 		if time.Since(began) >= interval {
@@ -64,7 +81,7 @@ func rawTransaction(ctx context.Context, session *kgo.GroupTransactSession, inte
 		cancel()
 	}
 	ok, err := session.End(ctx, kgo.TryCommit)
-	if err = errors.Join(err, failed); err != nil || !ok {
+	if err = errors.Join(err, failed, bad); err != nil || !ok {
 		return fmt.Errorf("end (committed: %t): %w", ok, err)
 	}
 	return nil

@@ -31,7 +31,7 @@ func (b *broker) prefill(ctx context.Context, topic string, n int, row func(i in
 func (b *broker) begin(ctx context.Context, group string, inputs ...string) error {
 	offsets := kadm.Offsets{}
 	for _, topic := range inputs {
-		for p := range int32(partitions) {
+		for p := range b.partitions {
 			offsets.AddOffset(topic, p, 0, -1)
 		}
 	}

@@ -3,20 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log"
 
-	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
-	"github.com/lovoo/goka/storage"
 	"github.com/twmb/franz-go/pkg/kadm"
-
-	"utopia/topics"
 )
 
-// stockGoka is the library as it comes, on Sarama and LevelDB, at least once. Changed are only what it needs to do the
-// same work: it starts at the oldest record, places keys like the others, and compresses nothing.
+// stockGoka is the library as it comes, on Sarama and LevelDB, at least once.
 type stockGoka struct{}
 
 func (stockGoka) run(ctx context.Context, s spec, tell signals) error {
@@ -32,21 +25,9 @@ func (stockGoka) run(ctx context.Context, s spec, tell signals) error {
 		goka.Output(outputTopic, new(codec.Bytes)),
 		goka.Persist(new(codec.Bytes)),
 	)
-	config := goka.DefaultConfig() //nolint:forbidigo // the library's own configuration is what is measured
-	config.Consumer.Offsets.Initial = sarama.OffsetOldest
-	config.Producer.Compression = sarama.CompressionNone
-	manager := goka.NewTopicManagerConfig()
-	manager.Table.Replication = 1
-	p, err := goka.NewProcessor([]string{s.Broker}, graph,
-		goka.WithHasher(topics.Hasher),
-		goka.WithStorageBuilder(storage.DefaultBuilder(s.Dir)),
-		goka.WithConsumerGroupBuilder(goka.ConsumerGroupBuilderWithConfig(config)),
-		goka.WithProducerBuilder(goka.ProducerBuilderWithConfig(config)),
-		goka.WithTopicManagerBuilder(goka.TopicManagerBuilderWithConfig(config, manager)),
-		goka.WithLogger(log.New(io.Discard, "", 0)),
-	)
+	p, err := newStock(s, graph)
 	if err != nil {
-		return fmt.Errorf("make the processor: %w", err)
+		return err
 	}
 	return p.Run(ctx)
 }

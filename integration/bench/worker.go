@@ -26,6 +26,17 @@ type spec struct {
 	Warm      int64         `json:"warm"`    // the first so many are not measured
 	Commit    time.Duration `json:"commit"`
 	Profile   string        `json:"profile"` // file for a CPU profile of what is measured; empty: none
+
+	Instance string         `json:"instance,omitempty"` // of the group; empty: the only one
+	Session  time.Duration  `json:"session,omitempty"`  // how long the group waits for a silent member; 0: the contender's default
+	Sizes    map[string]int `json:"sizes,omitempty"`    // of the records of a contender that only writes canned ones
+}
+
+func (s spec) instance() string {
+	if s.Instance == "" {
+		return "one"
+	}
+	return s.Instance
 }
 
 // contender handles records until its context ends.
@@ -83,6 +94,12 @@ func newContender(name string) (contender, error) {
 		return theCustomer{}, nil
 	case "stockGoka":
 		return stockGoka{}, nil
+	case "rawService":
+		return rawService{}, nil
+	case "plainService":
+		return rawService{plain: true}, nil
+	case "stockService":
+		return stockService{}, nil
 	default:
 		return nil, fmt.Errorf("unknown contender %q", name)
 	}

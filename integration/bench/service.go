@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"utopia/topics"
+)
+
+// The contenders that do the work of the customer service, or write what it writes.
+const (
+	serviceOurs  = "customer"
+	serviceRaw   = "rawService"
+	servicePlain = "plainService" // the raw loop without transactions
+	serviceStock = "stockService"
+)
+
+// service is the benchmark of the customer service on a real cluster.
+type service struct {
+	*bench
+	br        *broker
+	brokerPID int // 0: its CPU is not measured
+	twin      *twin
+	life      life
+	want      told
+	outputs   map[string]expected // what ours wrote the first time; nil: nothing yet
+	sizes     map[string]int      // mean size of a value, by topic
+	commit    time.Duration
+}
+
+// site is where one contender works in one trial.
+type site struct {
+	contender   string
+	application string // of the twin
+}
+
+func (v *service) site(contender string) site {
+	v.trials++
+	return site{contender: contender, application: application(v.trials)}
+}
+
+// table is the topic that holds the contender's rows; empty: it starts with none.
+func (s site) table() string {
+	switch {
+	case s.contender == serviceOurs:
+		return topics.CustomerTable.Name
+	case isTwin(s.contender):
+		return changelog(s.application)
+	}
+	return ""
+}
+
+// handled is how many commands are done with: committed, or for stock Goka, which commits once a second, written.
+func (v *service) handled(ctx context.Context, s site) (int64, error) {
+	group := s.application
+	switch s.contender {
+	case serviceStock:
+		return v.br.records(ctx, stockServiceTable)
+	case serviceOurs:
+		group = topics.Customer
+	case serviceRaw, servicePlain:
+		group = rawServiceGroup
+	}
+	return committed(ctx, v.br.admin, group, topics.CustomerCommands.Name)
+}
+
+// outputTopics are the catalogue's topics that the service writes.
+func outputTopics() []topics.Topic {
+	var all []topics.Topic
+	for _, name := range serviceOutputs() {
+		t, _ := topics.ByName(name)
+		all = append(all, t)
+	}
+	return all
+}
+
+// clear empties all that contenders write, and writes the rows that s begins with.
+func (v *service) clear(ctx context.Context, s site, customers int) error {
+	err := errors.Join(
+		v.br.forget(ctx, topics.Customer, rawServiceGroup, stockServiceGroup),
+		v.br.drop(ctx, stockServiceTable),
+		v.br.renew(ctx, outputTopics()...),
+	)
+	if err != nil {
+		return err
+	}
+	if name := s.table(); name != "" {
+		if isTwin(s.contender) {
+			if err := v.br.createCatalogueTopic(ctx, topics.CustomerTable, name); err != nil {
+				return err
+			}
+		}
+		if err := v.br.prefill(ctx, name, customers, customerRow); err != nil {
+			return err
+		}
+	}
+	if s.contender == serviceOurs {
+		return v.br.begin(ctx, topics.Customer, customerInputs()...)
+	}
+	return nil
+}
+
+// tidy removes what only this trial used.
+func (v *service) tidy(ctx context.Context, s site, dirs ...string) {
+	if isTwin(s.contender) {
+		_ = v.br.drop(ctx, changelog(s.application))
+	}
+	for _, d := range dirs {
+		_ = os.RemoveAll(d)
+	}
+}
+
+// enter starts an instance of a contender and waits until it is ready. The directory is its own.
+func (v *service) enter(ctx context.Context, s site, instance, dir string, session time.Duration) (*process, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make a state directory: %w", err)
+	}
+	contender, commit := s.contender, v.commit
+	if short, ok := strings.CutSuffix(contender, "10ms"); ok { // the twin with a shorter commit interval
+		contender, commit = short, 10*time.Millisecond
+	}
+	sp := spec{Contender: contender, Broker: v.br.address, Dir: dir, Commit: commit, Instance: instance, Session: session, Sizes: v.sizes}
+	var p *process
+	var err error
+	if isTwin(contender) {
+		p, err = v.twin.start(ctx, s.application, sp)
+	} else {
+		p, err = v.worker(ctx, sp)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.line(); err != nil {
+		p.stop()
+		return nil, fmt.Errorf("%s did not become ready: %w", contender, err)
+	}
+	return p, nil
+}
+
+func (v *service) stateDir(s site, instance string) string {
+	return filepath.Join(v.dir, fmt.Sprintf("%s-%s-%s", s.contender, s.application, instance))
+}

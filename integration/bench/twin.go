@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"utopia/schemas"
+	"utopia/topics"
+)
+
+// twin is the Kafka Streams application under streams/, built.
+type twin struct {
+	classpath string
+	ids       []string // schema ids, as arguments
+}
+
+// buildTwin builds it with Maven, which downloads what it needs at the first time.
+func buildTwin(ctx context.Context) (*twin, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", "-f", filepath.Join(root, "integration", "bench", "streams", "pom.xml"), "package")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the Kafka Streams twin: %w\n%s", err, out)
+	}
+	built := filepath.Join(root, ".cache", "bench", "streams")
+	t := &twin{classpath: filepath.Join(built, "classes") + ":" + filepath.Join(built, "libs", "*")}
+	ids := schemas.NewMemoryIDs()
+	for _, topic := range append(serviceOutputs(), topics.CustomerCommands.Name) {
+		named, _ := topics.ByName(topic)
+		if named.Private() {
+			continue
+		}
+		for _, record := range named.Records {
+			subject := topic + "-" + record
+			id, err := ids.ID(subject)
+			if err != nil {
+				return nil, err
+			}
+			t.ids = append(t.ids, "id."+subject+"="+strconv.Itoa(id))
+		}
+	}
+	return t, nil
+}
+
+// moduleRoot is the directory of go.mod, from here up.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", fmt.Errorf("no go.mod above the working directory: the twin is built from source")
+		}
+		dir = up
+	}
+}
+
+// Names of the twin: at least once, with a record cache, or plain exactly once.
+const (
+	streamsName   = "streams"
+	streamsCached = "streamsCached"
+	streamsALO    = "streamsAtLeastOnce"
+)
+
+func isTwin(contender string) bool { return strings.HasPrefix(contender, streamsName) }
+
+// application is the twin's application id: one per trial, because a closed Streams application stays in its group until
+// the session times out, and a group with members cannot be deleted.
+func application(trial int) string { return fmt.Sprintf("bench-streams-%d", trial) }
+
+// changelog is the twin's table topic.
+func changelog(application string) string { return application + "-customers-changelog" }
+
+// start starts an instance.
+func (t *twin) start(ctx context.Context, application string, s spec) (*process, error) {
+	guarantee := "exactly_once_v2"
+	if s.Contender == streamsALO {
+		guarantee = "at_least_once"
+	}
+	session := s.Session
+	if session == 0 {
+		session = 45 * time.Second // the default
+	}
+	// A heap of a fixed limit, so that memory can be compared: without one a JVM takes a quarter of the machine.
+	args := append([]string{
+		"-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", t.classpath, "utopia.bench.Twin",
+		"brokers=" + s.Broker, "application=" + application, "dir=" + s.Dir, "instance=" + s.instance(),
+		"guarantee=" + guarantee, "commit=" + strconv.FormatInt(s.Commit.Milliseconds(), 10), "threads=2",
+		"session=" + strconv.FormatInt(session.Milliseconds(), 10), "cache=" + strconv.FormatBool(s.Contender == streamsCached),
+	}, t.ids...)
+	return startCommand(exec.CommandContext(ctx, "java", args...))
+}
