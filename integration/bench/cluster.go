@@ -27,7 +27,14 @@ func (b *broker) drop(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// createCatalogueTopic makes a topic as the catalogue says, under its own name or another.
+// createAs makes a topic as the catalogue says, under another name, and waits until it is there.
+func (b *broker) createAs(ctx context.Context, t topics.Topic, name string) error {
+	if err := b.createCatalogueTopic(ctx, t, name); err != nil {
+		return err
+	}
+	return b.known(ctx, name)
+}
+
 func (b *broker) createCatalogueTopic(ctx context.Context, t topics.Topic, name string) error {
 	config := map[string]*string{}
 	for key, value := range t.Config() {
@@ -59,15 +66,15 @@ func (b *broker) renew(ctx context.Context, all ...topics.Topic) error {
 			return err
 		}
 	}
-	return b.known(ctx, all...)
-}
-
-// known waits until the cluster tells leaders for the topics, so that nobody meets one that is half made.
-func (b *broker) known(ctx context.Context, all ...topics.Topic) error {
 	var names []string
 	for _, t := range all {
 		names = append(names, t.Name)
 	}
+	return b.known(ctx, names...)
+}
+
+// known waits until the cluster tells leaders for the topics, so that nobody meets one that is half made.
+func (b *broker) known(ctx context.Context, names ...string) error {
 	for {
 		ends, err := b.admin.ListEndOffsets(ctx, names...)
 		if err == nil && ends.Error() == nil {

@@ -23,7 +23,10 @@ type drained struct {
 func (v *service) drain(ctx context.Context, contender string, instances int) (drained, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	s := v.site(contender)
+	s, err := v.site(contender)
+	if err != nil {
+		return drained{}, err
+	}
 	if err := v.clear(ctx, s, v.life.customers); err != nil {
 		return drained{}, err
 	}
@@ -90,7 +93,7 @@ func (v *service) watch(ctx context.Context, s site, all []*process) (drained, e
 			marks = append(marks, now)
 		}
 	}
-	d := drained{Contender: s.contender}
+	d := drained{Contender: s.name}
 	for i := 1; i <= tenths; i++ {
 		if n := marks[i].handled - marks[i-1].handled; n > 0 {
 			d.Windows = append(d.Windows, micros(marks[i].cpu-marks[i-1].cpu, n))
@@ -139,6 +142,9 @@ func (v *service) verify(ctx context.Context, s site) error {
 		}
 		for name, e := range got {
 			v.sizes[name] = int(size[name] / max(int64(e.count), 1)) //nolint:gosec // a count of records
+		}
+		if v.onDisk, err = v.br.bytes(ctx, append(serviceOutputs(), topics.CustomerCommands.Name)...); err != nil {
+			return err
 		}
 		v.sizes[s.table()] = int(rowBytes[s.table()] / max(int64(rows[s.table()].count), 1)) //nolint:gosec // a count of records
 	}

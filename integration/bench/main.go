@@ -14,6 +14,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -56,8 +57,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.IntVar(&k.brokerPID, "broker-pid", 0, "with -brokers: the broker's process, to measure its CPU")
 	flags.IntVar(&k.commands, "commands", 800_000, "with -kafka: commands on the log")
 	flags.IntVar(&k.customers, "customers", hotKeys, "with -kafka: customers who are registered before")
+	flags.StringVar(&k.parts, "parts", "drain,latency,recovery,rescale,scale", "with -kafka: what to measure")
+	flags.IntVar(&k.seconds, "seconds", 20, "with -kafka: of each measurement of latency")
+	flags.IntVar(&k.table, "table", 1_000_000, "with -kafka: customers of the recovery")
 	flags.IntVar(&k.rounds, "rounds", 2, "with -kafka: how often every contender is measured there and back")
-	flags.StringVar(&k.only, "only", "", "with -kafka: measure ours and these contenders, separated by commas")
+	flags.StringVar(&k.only, "only", "", "with -kafka: measure only these contenders, separated by commas, beside ours")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -72,12 +76,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	b := &bench{dir: dir, profiles: *profiles, seed: *seed, quick: *quick, progress: stderr, began: time.Now()}
 	if *real {
 		report, err := b.kafka(ctx, k)
-		if err != nil {
+		if report == nil {
 			return err
+		}
+		if *output == "table" {
+			return errors.Join(err, report.table(stdout)) // what was measured before an error is still true
 		}
 		e := json.NewEncoder(stdout)
 		e.SetIndent("", "  ")
-		return e.Encode(report)
+		return errors.Join(err, e.Encode(report))
 	}
 	report, err := b.run(ctx)
 	if err != nil {

@@ -30,18 +30,30 @@ type service struct {
 	want      told
 	outputs   map[string]expected // what ours wrote the first time; nil: nothing yet
 	sizes     map[string]int      // mean size of a value, by topic
-	commit    time.Duration
+	onDisk    map[string]int64    // bytes that the broker keeps, by topic, after ours
 }
 
 // site is where one contender works in one trial.
 type site struct {
+	name        string // as in reports
 	contender   string
+	commit      time.Duration
 	application string // of the twin
 }
 
-func (v *service) site(contender string) site {
+// site reads a contender's name: one that ends in @ and a duration commits at that interval instead of 100 ms.
+func (v *service) site(name string) (site, error) {
 	v.trials++
-	return site{contender: contender, application: application(v.trials)}
+	s := site{name: name, commit: 100 * time.Millisecond, application: application(v.trials)}
+	contender, interval, ok := strings.Cut(name, "@")
+	s.contender = contender
+	if ok {
+		var err error
+		if s.commit, err = time.ParseDuration(interval); err != nil {
+			return site{}, fmt.Errorf("contender %s: %w", name, err)
+		}
+	}
+	return s, nil
 }
 
 // table is the topic that holds the contender's rows; empty: it starts with none.
@@ -89,9 +101,14 @@ func (v *service) clear(ctx context.Context, s site, customers int) error {
 	if err != nil {
 		return err
 	}
+	if s.contender == serviceStock { // stock Goka makes its table itself, but does not wait for its leaders
+		if err := v.br.createAs(ctx, topics.CustomerTable, stockServiceTable); err != nil {
+			return err
+		}
+	}
 	if name := s.table(); name != "" {
 		if isTwin(s.contender) {
-			if err := v.br.createCatalogueTopic(ctx, topics.CustomerTable, name); err != nil {
+			if err := v.br.createAs(ctx, topics.CustomerTable, name); err != nil {
 				return err
 			}
 		}
@@ -120,14 +137,10 @@ func (v *service) enter(ctx context.Context, s site, instance, dir string, sessi
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a state directory: %w", err)
 	}
-	contender, commit := s.contender, v.commit
-	if short, ok := strings.CutSuffix(contender, "10ms"); ok { // the twin with a shorter commit interval
-		contender, commit = short, 10*time.Millisecond
-	}
-	sp := spec{Contender: contender, Broker: v.br.address, Dir: dir, Commit: commit, Instance: instance, Session: session, Sizes: v.sizes}
+	sp := spec{Contender: s.contender, Broker: v.br.address, Dir: dir, Commit: s.commit, Instance: instance, Session: session, Sizes: v.sizes}
 	var p *process
 	var err error
-	if isTwin(contender) {
+	if isTwin(s.contender) {
 		p, err = v.twin.start(ctx, s.application, sp)
 	} else {
 		p, err = v.worker(ctx, sp)
@@ -137,7 +150,7 @@ func (v *service) enter(ctx context.Context, s site, instance, dir string, sessi
 	}
 	if _, err := p.line(); err != nil {
 		p.stop()
-		return nil, fmt.Errorf("%s did not become ready: %w", contender, err)
+		return nil, fmt.Errorf("%s did not become ready: %w", s.name, err)
 	}
 	return p, nil
 }

@@ -129,6 +129,7 @@ func runWorker(ctx context.Context, args []string, stdin io.Reader, stdout io.Wr
 	born := take()
 	ready := func() {
 		if s.Records == 0 {
+			w.startProfile()
 			f := take()
 			_ = json.NewEncoder(stdout).Encode(started{
 				Seconds: f.at.Sub(born.at).Seconds(), CPUMicros: float64((f.cpu - born.cpu).Microseconds()),
@@ -138,6 +139,7 @@ func runWorker(ctx context.Context, args []string, stdin io.Reader, stdout io.Wr
 	failed := make(chan error, 1)
 	go func() { failed <- c.run(ctx, s, signals{ready: ready, handled: w.handled}) }()
 	if s.Records == 0 {
+		defer pprof.StopCPUProfile()
 		return unlessCancelled(<-failed)
 	}
 	select {
@@ -177,14 +179,19 @@ type worker struct {
 func (w *worker) handled() {
 	switch w.seen.Add(1) {
 	case w.warm:
-		if w.profile != "" {
-			if f, err := os.Create(w.profile); err == nil {
-				_ = pprof.StartCPUProfile(f) // the process ends before the file would be in the way
-			}
-		}
+		w.startProfile()
 		w.first = take()
 	case w.records:
 		close(w.finished)
+	}
+}
+
+func (w *worker) startProfile() {
+	if w.profile == "" {
+		return
+	}
+	if f, err := os.Create(w.profile); err == nil {
+		_ = pprof.StartCPUProfile(f) // the process ends before the file would be in the way
 	}
 }
 
