@@ -4,11 +4,31 @@
 //	go run ./integration/bench -quick            # under 50 seconds
 //	go run ./integration/bench -quick -o json    # one object
 //	go run ./integration/bench                   # also memory, recovery, growth, open-loop latency
+//	go run ./integration/bench -kafka            # the customer service on a real Kafka, next to its Kafka Streams twin
 //
 // The broker, and each contender, is a process of its own (this program again), so CPU is that of the contender alone
 // (getrusage, between a warm-up and the last commit). Rates vary with what else the machine does; CPU per record,
 // allocations and ratios within a run do not, so judge by those. Outputs are checked, count and hash, in every trial: a
-// fast wrong run is void. It does not measure a real broker.
+// fast wrong run is void.
+//
+// # On a real Kafka
+//
+// With -kafka a Kafka is started from Maven (or -brokers names one that runs) and everybody handles the same log of
+// customer commands:
+//
+//   - customer: the real service. customer@2s commits at most every two seconds under a backlog instead of every 100 ms:
+//     what is left of the price of transactions when they are rare;
+//   - rawService: the raw transaction loop that writes as many records of the same mean size to the same topics, decodes
+//     nothing and decides nothing; plainService is the same without transactions, which prices them;
+//   - stockService: stock Goka, at least once, with a row read and written and the same canned outputs;
+//   - streams: a Kafka Streams application with exactly_once_v2 that does the same work (streams/). What it writes is
+//     compared byte for byte, by a hash of each topic, with what ours wrote. streamsCached has a record cache before
+//     RocksDB, as large as ours; streamsAtLeastOnce has no transactions; streams@10ms commits every 10 ms.
+//
+// CPU is read from /proc for Go and Java alike, over the last three tenths of the log, when a JVM has had the longest
+// time to warm up; the tenths are in the JSON report, so that anybody can see whether it had. Latency is from the intended
+// time of sending to the reply, next to "plain", a consumer of the commands themselves; a measurement whose generator was
+// more than 1 ms late (p99) is marked as not valid: the machine was too busy.
 package main
 
 import (

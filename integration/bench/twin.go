@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -48,24 +47,6 @@ func buildTwin(ctx context.Context) (*twin, error) {
 		}
 	}
 	return t, nil
-}
-
-// moduleRoot is the directory of go.mod, from here up.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			return "", fmt.Errorf("no go.mod above the working directory: the twin is built from source")
-		}
-		dir = up
-	}
 }
 
 // Names of the twin: at least once, with a record cache, or plain exactly once.
