@@ -27,7 +27,8 @@ func billingService() service  { return service{topics.BillingCommands, topics.B
 type request struct {
 	key     string
 	command schemas.Command
-	gone    bool // an accepted one leaves no row
+	gone    bool   // an accepted one leaves no row
+	next    string // what happens now, if it is accepted; for people
 }
 
 // sendFlags are the flags of every command that asks for something.
@@ -127,6 +128,9 @@ func (s *session) send(ctx context.Context, to service, r request, f sendFlags, 
 		return err
 	}
 	o := viewOutcome(reply, to, r.gone)
+	if o.Outcome == schemas.OutcomeAccepted {
+		o.next = r.next
+	}
 	if err := s.printOutcome(o, out); err != nil {
 		return err
 	}
@@ -147,6 +151,8 @@ type outcome struct {
 	Message   string `json:"message,omitempty"`
 	Input     string `json:"input,omitempty"` // where the command is in the log
 	Repeat    bool   `json:"repeat,omitempty"`
+
+	next string
 }
 
 func viewOutcome(f schemas.ReplyFields, to service, gone bool) outcome {
@@ -170,6 +176,6 @@ func (a *app) printOutcome(o outcome, out format) error {
 		if o.Repeat {
 			head += " (as before: this command id was answered already)"
 		}
-		fields(a.stdout, "outcome", head, "receipt", o.Receipt, "command", o.CommandID, "input", o.Input)
+		fields(a.stdout, "outcome", head, "receipt", o.Receipt, "command", o.CommandID, "input", o.Input, "next", o.next)
 	})
 }

@@ -28,8 +28,9 @@ func (a *app) issueCommand() *cobra.Command {
 	var invoice, amount, currency, text string
 	cmd := &cobra.Command{
 		Use: "issue ID", Short: "Send a customer an invoice",
-		Example: "utopia billing issue c-17 --invoice r-2026-1 --amount 12.50 --currency EUR --text 'Subscription, January'",
-		Args:    cli.Args("ID"),
+		Example: `utopia billing issue c-17 --invoice r-2026-1 \
+  --amount 12.50 --currency EUR --text 'Subscription, January'`,
+		Args: cli.Args("ID"),
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&invoice, "invoice", "", "invoice `id`")

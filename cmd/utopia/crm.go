@@ -32,7 +32,8 @@ func (a *app) crmPublishCommand() *cobra.Command {
 		Long: `Stores AddressChanged on crm.changes.v1. An older fact than the customer's present address
 is recorded as out of date. An address that its country's rules refuse is kept as written;
 this command then says so.`,
-		Example: `utopia crm publish c-17 --source registry-office --occurred-at 2026-01-31 \
+		Example: `utopia crm publish c-17 --source registry-office \
+  --occurred-at 2026-01-31 \
   --country DE --postcode 10115 --city Berlin --street 'Invalidenstr. 117'`,
 		Args: cli.Args("ID"),
 	}

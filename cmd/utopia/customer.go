@@ -40,7 +40,7 @@ func (f *addressFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.City, "city", "", "city or post town")
 	fs.StringVar(&f.District, "district", "", "part of the city, where addresses have one")
 	fs.StringVar(&f.PostCode, "postcode", "", "post code, as the country writes it")
-	fs.StringVar(&f.SortingCode, "sorting-code", "", "CEDEX and the like")
+	fs.StringVar(&f.SortingCode, "sorting-code", "", "`code` of receivers of much mail, like CEDEX")
 	fs.StringArrayVar(&f.street, "street", nil, "`line` of the street part; repeat it for more lines")
 	complete(cmd, "country", postal.Countries()...)
 }
@@ -60,13 +60,14 @@ func (a *app) registerCommand() *cobra.Command {
 	var address addressFlags
 	cmd := &cobra.Command{
 		Use: "register ID", Short: "Make somebody a customer",
-		Example: `utopia customer register c-17 --name 'Ada Lovelace' --email ada@example.org \
+		Example: `utopia customer register c-17 --name 'Ada Lovelace' \
+  --email ada@example.org \
   --country NL --postcode '2801 EM' --city Gouda --street 'Markt 1'`,
 		Args: cli.Args("ID"),
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&name, "name", "", "name, in any script")
-	fs.StringVar(&email, "email", "", "e-mail `address`")
+	fs.StringVar(&email, "email", "", "mail `address`")
 	fs.StringVar(&language, "language", "", "language `tag` for letters, RFC 5646, for example nl")
 	address.register(cmd)
 	return a.asks(cmd, customerService(), 0, func(_ *config.Config, args []string) (request, error) {
@@ -106,7 +107,7 @@ func (a *app) moveCommand(use string, reason customer.Reason) *cobra.Command {
 
 The customer is asked by mail to confirm it within 72 hours; until then it is pending.
 A new request ends a pending one. With --effective-at, a confirmed change waits for
-that time.`,
+that time. The mails of utopia up are at http://127.0.0.1:8080.`,
 		Example: `utopia customer ` + use + ` c-17 \
   --country DE --postcode 10115 --city Berlin --street 'Invalidenstr. 117'`,
 		Args: cli.Args("ID"),
@@ -121,7 +122,7 @@ that time.`,
 		at, err := parseTime("--effective-at", effective)
 		return request{key: args[0], command: &schemas.RequestAddressChange{
 			CustomerID: args[0], Address: addr, Reason: string(reason), EffectiveAt: schemas.Millis(at),
-		}}, err
+		}, next: "pending: the customer is asked by mail to confirm it (utopia customer confirm)"}, err
 	})
 }
 
@@ -176,8 +177,11 @@ func (a *app) confirmCommand() *cobra.Command {
 		Long: `With --token (the link, or what follows its #), the token is verified with the keys that
 signed it, as the page behind the link does; customer and change come from it. Without
 a token, ID and --change name what to confirm: whoever may write the commands topic is
-trusted to have asked the customer.`,
-		Example: `utopia customer confirm --link-keys link-keys --token 'https://customers.example.org/confirm#...'
+trusted to have asked the customer.
+
+The page of a mail of utopia up, at http://127.0.0.1:8080, shows the whole command line.`,
+		Example: `utopia customer confirm --link-keys link-keys \
+  --token 'https://customers.example.org/confirm#...'
 utopia customer confirm c-17 --change 0199c0de-7d1c-7a11-b1ab-5f8d2f3d9c01`,
 		Args: cli.Args("[ID]"),
 	}
@@ -220,7 +224,7 @@ func (a *app) changeEmailCommand() *cobra.Command {
 		Use: "change-email ID", Short: "Give a customer another e-mail address",
 		Example: "utopia customer change-email c-17 --email ada@lovelace.example", Args: cli.Args("ID"),
 	}
-	cmd.Flags().StringVar(&email, "email", "", "e-mail `address`")
+	cmd.Flags().StringVar(&email, "email", "", "mail `address`")
 	return a.asks(cmd, customerService(), 0, func(_ *config.Config, args []string) (request, error) {
 		e, err := postal.ParseEmail(email)
 		if err != nil {

@@ -69,7 +69,8 @@ remembers it (the last 32). Going forward skips commands, which then have no out
 		Example: `# Kafka forgot the offsets of an idle group: read everything again.
 utopia offsets set customer --to start
 utopia offsets set customer --to start --yes
-utopia offsets set billing --topic billing.commands.v1 --partition 3 --to 1042 --yes`,
+utopia offsets set billing --topic billing.commands.v1 \
+  --partition 3 --to 1042 --yes`,
 		Args: cli.Args("GROUP"), ValidArgsFunction: completeGroups,
 	}
 	fs := cmd.Flags()

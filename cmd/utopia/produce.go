@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -37,7 +38,8 @@ defaults. A command without an id is given one.
 
 It also reads what 'utopia consume -o json' prints. It does not wait for replies.`,
 		Example: `utopia schemas show utopia.customer.ChangeEmail
-echo '{"customerId":"c-17","email":"ada@example.org"}' | utopia produce customer.commands.v1 --type ChangeEmail
+echo '{"customerId":"c-17","email":"ada@example.org"}' |
+  utopia produce customer.commands.v1 --type ChangeEmail
 utopia consume customer.replies.v1 --key c-17 --from end --follow`,
 		Args: cli.Args("TOPIC", "[FILE]"), ValidArgsFunction: completeWritable,
 	}
@@ -104,7 +106,10 @@ func (s *session) produce(ctx context.Context, w *writer, in io.Reader, done fun
 			return run.Usagef("record %d is not JSON: %w", n, err)
 		}
 		key, value, id, err := w.encode(text)
-		if err != nil {
+		switch {
+		case err != nil && n == 1:
+			return run.Usagef("record 1: %w", err) // nothing was sent
+		case err != nil:
 			return fmt.Errorf("record %d: %w", n, err)
 		}
 		rec := &kgo.Record{Topic: w.topic.Name, Key: []byte(key), Value: value}
@@ -141,13 +146,15 @@ func (a *app) encodeCommand() *cobra.Command {
 Avro by the newest schema. The key and a kcat command line are printed on standard
 error. kcat places keys by CRC32 unless it is told murmur2; a record in the wrong
 partition is sent on, once.`,
-		Example: `echo '{"customerId":"c-17","email":"ada@example.org"}' | utopia encode customer.commands.v1 --type ChangeEmail --out change.bin
-kcat -P -b 127.0.0.1:9092 -t customer.commands.v1 -k c-17 -X partitioner=murmur2_random change.bin`,
+		Example: `echo '{"customerId":"c-17","email":"ada@example.org"}' |
+  utopia encode customer.commands.v1 --type ChangeEmail --out change.bin
+kcat -P -b 127.0.0.1:9092 -t customer.commands.v1 -k c-17 \
+  -X partitioner=murmur2_random change.bin`,
 		Args: cli.Args("TOPIC", "[FILE]"), ValidArgsFunction: completeWritable,
 	}
 	cmd.Flags().StringVar(&record, "type", "", "record `type`, full or its last word; needed where the topic carries several")
 	cmd.Flags().StringVar(&to, "out", "", "`file` to write; default: standard output")
-	cfg := a.configured(cmd, config.Registry)
+	cfg := a.configured(cmd, config.Kafka|config.Registry) // the brokers are for the line that it prints
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		w, err := newWriter(args[0], record)
 		if err != nil {
@@ -183,7 +190,7 @@ func (a *app) encode(cfg *config.Config, w *writer, in io.Reader, to string) err
 	}
 	key, value, _, err := w.encode(text)
 	if err != nil {
-		return err
+		return run.Usage(err)
 	}
 	file := "FILE"
 	if to == "" {
@@ -196,6 +203,6 @@ func (a *app) encode(cfg *config.Config, w *writer, in io.Reader, to string) err
 			return err
 		}
 	}
-	line(a.stderr, "kcat -P -t %s -k '%s' -X partitioner=murmur2_random %s", w.topic.Name, key, file)
+	line(a.stderr, "kcat -P -b %s -t %s -k '%s' -X partitioner=murmur2_random %s", strings.Join(cfg.Brokers, ","), w.topic.Name, key, file)
 	return nil
 }

@@ -183,11 +183,11 @@ func lastWords(names []string) []string {
 func withCommandID(text json.RawMessage) (json.RawMessage, string, error) {
 	var record, meta map[string]json.RawMessage
 	if err := json.Unmarshal(text, &record); err != nil {
-		return nil, "", fmt.Errorf("not a JSON object: %w", err)
+		return nil, "", errors.New("want a JSON object, {…}")
 	}
 	if m := record["metadata"]; m != nil {
 		if err := json.Unmarshal(m, &meta); err != nil {
-			return nil, "", fmt.Errorf("metadata: not a JSON object: %w", err)
+			return nil, "", errors.New("metadata: want a JSON object, {…}")
 		}
 	}
 	var id string

@@ -41,7 +41,8 @@ UTOPIA_BROKERS and UTOPIA_REGISTRY) point them at another cluster.`,
 utopia up --demo
 
 # Register somebody, ask for a move, see what became of it.
-utopia customer register c-17 --name 'Ada Lovelace' --email ada@example.org \
+utopia customer register c-17 --name 'Ada Lovelace' \
+  --email ada@example.org \
   --country NL --postcode '2801 EM' --city Gouda --street 'Markt 1'
 utopia customer move c-17 \
   --country DE --postcode 10115 --city Berlin --street 'Invalidenstr. 117'

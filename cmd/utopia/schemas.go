@@ -71,7 +71,7 @@ func (a *app) schemasShowCommand() *cobra.Command {
 	var number int
 	cmd := &cobra.Command{
 		Use: "show RECORD", Short: "Print a schema, to give to a program in another language",
-		Example: "utopia schemas show utopia.customer.RequestAddressChange > RequestAddressChange.avsc",
+		Example: "utopia schemas show utopia.customer.ChangeEmail > ChangeEmail.avsc",
 		Args:    cli.Args("RECORD"), ValidArgsFunction: completeRecords,
 	}
 	cmd.Flags().IntVar(&number, "revision", 0, "an earlier revision; default: the newest")

@@ -201,6 +201,10 @@ func TestTheWholeTreeTeaches(t *testing.T) {
 	teaches(t, root)
 }
 
+// exampleWidth is what the help shows of an example's line on a terminal of 80 columns; the rest is cut off, and what is
+// cut off cannot be typed.
+const exampleWidth = 74
+
 // teaches checks that every command says what it does and shows how.
 func teaches(t *testing.T, c *cobra.Command) {
 	t.Helper()
@@ -211,8 +215,11 @@ func teaches(t *testing.T, c *cobra.Command) {
 		t.Errorf("%s has no example", c.CommandPath())
 	}
 	for l := range strings.Lines(c.Example) {
-		if l != "\n" && !strings.Contains(l, c.Root().Name()) && !strings.HasPrefix(l, "#") && !strings.HasPrefix(l, "kcat") && !strings.HasPrefix(l, "  ") {
+		if l != "\n" && !strings.Contains(l, c.Root().Name()) && !strings.HasPrefix(l, "#") && !strings.HasPrefix(l, "kcat") && !strings.HasPrefix(l, "echo") && !strings.HasPrefix(l, "  ") {
 			t.Errorf("%s: the example %q is none of ours", c.CommandPath(), l)
+		}
+		if n := len(strings.TrimRight(l, "\n")); n > exampleWidth {
+			t.Errorf("%s: the example %q has %d columns: help on a terminal of 80 cuts it off at %d", c.CommandPath(), l, n, exampleWidth)
 		}
 	}
 	for _, sub := range c.Commands() {

@@ -23,7 +23,7 @@ UTOPIA_SASL_PASSWORD and UTOPIA_REGISTRY_PASSWORD.
 
 Exits 2 and names the setting if something is wrong.`,
 		Example: `utopia config check
-utopia config check --config utopia.yaml --tls --sasl scram-sha-512 -o json`,
+utopia config check --config utopia.yaml --tls --sasl scram-sha-512`,
 		Args: cli.Args(),
 	}
 	cfg := a.configured(cmd, config.Kafka|config.Registry|config.Links)

@@ -240,7 +240,7 @@ func (a *app) topicsCheckCommand() *cobra.Command {
 		Long: `Compares partitions, replicas, cleanup, retention, timestamp type, max.message.bytes
 and min.insync.replicas of every topic with the catalogue. Prints the differences and
 exits 1 if there are any: for a pipeline that must notice drift.`,
-		Example: "utopia topics check --brokers kafka-1:9092 || echo 'somebody changed a topic by hand'",
+		Example: "utopia topics check || echo 'somebody changed a topic by hand'",
 		Args:    cli.Args(),
 	}
 	out, sizes := output(cmd), sizeFlags(cmd)

@@ -179,7 +179,7 @@ func isTerminal(w io.Writer) bool {
 func banner(out io.Writer, f upFlags, s *system.System) {
 	bold := lipgloss.NewStyle().Bold(true)
 	_, _ = lipgloss.Fprintln(out, bold.Render("utopia is up")+" — for development: loopback only, one broker, no replication")
-	_, _ = lipgloss.Fprintf(out, "  Kafka      %s\n  registry   %s\n  HTTP       %s  (mails: %s/dev/mail/mails)\n", s.Broker, s.RegistryURL, s.HTTPURL, s.HTTPURL)
+	_, _ = lipgloss.Fprintf(out, "  Kafka      %s\n  registry   %s\n  HTTP       %s  (every mail, and what to type for its links)\n", s.Broker, s.RegistryURL, s.HTTPURL)
 	data := "temporary; --data DIR keeps it"
 	if f.data != "" {
 		data = f.data + " (survives kill -9; a power cut may lose the last moments)"
@@ -238,10 +238,6 @@ func textReport(out io.Writer, f upFlags, s *system.System, r demo.Report) {
 	if f.exit {
 		return
 	}
-	where := ""
-	if s.Broker != "127.0.0.1:9092" {
-		where = fmt.Sprintf(" --brokers %s --registry %s", s.Broker, s.RegistryURL)
-	}
 	_, _ = lipgloss.Fprintf(out, `
 Look further, in another terminal:
   utopia customer get c-0001%[1]s
@@ -250,6 +246,7 @@ Look further, in another terminal:
   utopia notifications list c-0001%[1]s
   utopia dlq list%[1]s
   utopia topics graph
+Mails, with the links that customers confirm by: %[2]s
 Stop with Ctrl-C.
-`, where)
+`, s.Flags(), s.HTTPURL)
 }

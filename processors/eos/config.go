@@ -40,7 +40,7 @@ type Config struct {
 	RecoverAhead bool
 	HotStandby   bool
 
-	// Dev turns the refusal of an unreplicated cluster into a warning.
+	// Dev turns the refusal of an unreplicated cluster into a line of the log.
 	Dev bool
 
 	// CommitInterval is how old a transaction may grow while a backlog exists (default 100 ms). Without a backlog a transaction ends as soon

@@ -48,11 +48,11 @@ func (p *Processor) judge(names []string) error {
 	refuse := func(format string, args ...any) { refusals = append(refusals, fmt.Errorf(format, args...)) }
 
 	p.judgeVersions(refuse)
-	var single []string
+	var single, missing, lossy []string
 	for _, name := range names {
 		t, ok := p.facts.topics[name]
 		if !ok {
-			refuse("topic %s does not exist: make it with \"utopia topics apply\"", name)
+			missing = append(missing, name)
 			continue
 		}
 		inSync := t.number("min.insync.replicas", 1)
@@ -61,12 +61,18 @@ func (p *Processor) judge(names []string) error {
 		case p.cfg.Dev:
 			single = append(single, name)
 		default:
-			refuse("topic %s has %d replicas and min.insync.replicas=%d: losing a broker would lose acknowledged records; use at least 2 of both (3 and 2 are usual), or --dev for a cluster that may lose data",
-				name, t.replicas, inSync)
+			lossy = append(lossy, fmt.Sprintf("%s has %d replica(s) and min.insync.replicas=%d", name, t.replicas, inSync))
 		}
 	}
-	if len(single) > 0 {
-		p.log.Warn("topics are not replicated: losing a broker loses their records", slog.Int("topics", len(single)), slog.String("first", single[0]))
+	if len(single) > 0 { // Told to whoever has asked for it with --dev: no warning.
+		p.log.Info("topics are not replicated: losing a broker loses their records", slog.Int("topics", len(single)), slog.String("first", single[0]))
+	}
+	if len(missing) > 0 {
+		refuse("topic %s does not exist: make it with \"utopia topics apply\"", andMore(missing))
+	}
+	if len(lossy) > 0 {
+		refuse("topic %s: losing a broker would lose acknowledged records; use at least 2 of both (3 and 2 are usual), or --dev for a cluster that may lose data",
+			andMore(lossy))
 	}
 	p.judgePartitions(refuse)
 	p.judgeMemory(refuse)
@@ -84,6 +90,14 @@ func (p *Processor) judge(names []string) error {
 		return fmt.Errorf("%w: %w", ErrRefused, errors.Join(refusals...))
 	}
 	return nil
+}
+
+// andMore names the first and counts the others: a cluster that is wrong is wrong for most topics, and one sentence is read.
+func andMore(what []string) string {
+	if len(what) == 1 {
+		return what[0]
+	}
+	return fmt.Sprintf("%s (and %d other topics)", what[0], len(what)-1)
 }
 
 func (p *Processor) judgeVersions(refuse func(string, ...any)) {

@@ -34,7 +34,7 @@ func TestTheGuardRefusesAndSaysWhatToDo(t *testing.T) {
 		opts []worldOption
 		want []string
 	}{
-		"an unreplicated cluster":            {[]worldOption{onOneBroker}, []string{commands, "min.insync.replicas", "--dev"}},
+		"an unreplicated cluster":            {[]worldOption{onOneBroker}, []string{"has 1 replica(s) and min.insync.replicas=2 (and ", " other topics): losing a broker", "--dev"}},
 		"one replica must answer":            {[]worldOption{withConfig(events, "min.insync.replicas", "1")}, []string{events, "min.insync.replicas=1"}},
 		"producers set the time":             {[]worldOption{withConfig(commands, "message.timestamp.type", "CreateTime")}, []string{commands, "LogAppendTime"}},
 		"a changelog that expires":           {[]worldOption{withConfig(tableName, "cleanup.policy", "delete")}, []string{tableName, "compact"}},
@@ -58,6 +58,9 @@ func TestTheGuardRefusesAndSaysWhatToDo(t *testing.T) {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("the refusal does not mention %q: %v", part, err)
 				}
+			}
+			if n := strings.Count(err.Error(), "losing a broker"); n > 1 {
+				t.Errorf("the same is said %d times: %v", n, err)
 			}
 		})
 	}

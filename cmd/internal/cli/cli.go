@@ -22,11 +22,12 @@ import (
 // Execute runs the command line args on root. Errors are printed on stderr
 // before they are returned; those of the command line itself wrap run.ErrUsage.
 func Execute(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) error {
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return run.Usage(err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return run.Usage(meant(cmd, err)) })
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	tidy(root)
+	root.SuggestionsMinimumDistance = 2
 	err := fang.Execute(ctx, root, fang.WithoutManpage(), fang.WithVersion(run.Version()),
 		fang.WithErrorHandler(func(w io.Writer, styles fang.Styles, err error) { printError(root.Name(), stderr, w, styles, err) }))
 	return classify(err)
@@ -39,8 +40,17 @@ func printError(name string, stderr, styled io.Writer, styles fang.Styles, err e
 	case IsTerminal(stderr):
 		fang.DefaultErrorHandler(styled, styles, err)
 	default:
-		_, _ = lipgloss.Fprintln(stderr, name+": "+err.Error())
+		_, _ = lipgloss.Fprintln(stderr, name+": "+sentence(err))
 	}
+}
+
+// sentence makes one line of cobra's answer to a misspelt command.
+func sentence(err error) string {
+	text, near, ok := strings.Cut(err.Error(), "\n\nDid you mean this?\n\t")
+	if !ok {
+		return text
+	}
+	return text + "; did you mean " + strings.Join(strings.Fields(near), " or ") + "?"
 }
 
 // IsTerminal tells whether a person watches w.

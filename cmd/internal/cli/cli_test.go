@@ -42,8 +42,11 @@ func TestErrorsAreOneLineAndHaveTheirExitCode(t *testing.T) {
 		"thing show hush":       {run.ExitFailure, ""},
 		"thing show":            {run.ExitUsage, "tool: name ID; see tool thing show --help\n"},
 		"thing shwo":            {run.ExitUsage, "tool: unknown command \"shwo\" for \"tool thing\"; did you mean show?\n"},
-		"thing show x --form y": {run.ExitUsage, "tool: unknown flag: --form\n"},
-		"thing show x --to":     {run.ExitUsage, "tool: flag needs an argument: --to\n"},
+		"thing show x --form y": {run.ExitUsage, "tool: unknown flag: --form; see tool thing show --help\n"},
+		"thing show x --too y":  {run.ExitUsage, "tool: unknown flag: --too; did you mean --to?\n"},
+		"thing --to y":          {run.ExitUsage, "tool: unknown flag: --to of \"tool thing\"; it is one of: tool thing show\n"},
+		"thing show x --to":     {run.ExitUsage, "tool: flag needs an argument: --to; see tool thing show --help\n"},
+		"thin show":             {run.ExitUsage, "tool: unknown command \"thin\" for \"tool\"; did you mean thing?\n"},
 		"zzzzzzzz":              {run.ExitUsage, "tool: unknown command \"zzzzzzzz\" for \"tool\"\n"},
 	} {
 		var stdout, stderr bytes.Buffer

@@ -163,7 +163,7 @@ func serviceSettings() []setting {
 		flag(Service, "recover-ahead", "read the whole table before joining the group: no partition waits for this instance, which then holds all of them", func(c *Config) *bool { return &c.RecoverAhead }),
 		flag(Service, "hot-standby", "keep copies of the partitions that other instances have, to take them over at once: the disk and traffic of the whole table", func(c *Config) *bool { return &c.HotStandby }),
 		text(Service, "http", "`address` for /livez, /readyz and /metrics; empty for none", func(c *Config) *string { return &c.HTTP }),
-		flag(Service, "dev", "for development: an unreplicated cluster is a warning, not a refusal", func(c *Config) *bool { return &c.Dev }),
+		flag(Service, "dev", "for development: an unreplicated cluster is told, not refused", func(c *Config) *bool { return &c.Dev }),
 		text(Mail, "smtp", "`host:port` of the mail server", func(c *Config) *string { return &c.SMTP }),
 		text(Mail, "smtp-user", "user `name` at the mail server", func(c *Config) *string { return &c.SMTPUser }),
 		secret(Mail, "smtp-password", func(c *Config) *string { return &c.SMTPPassword }),

@@ -173,16 +173,23 @@ func asText(v any) (string, error) {
 
 // suggest names the setting that was probably meant, if one is near.
 func suggest(key string, known []string) string {
-	best, distance := "", 3
-	for _, name := range known {
-		if d := editDistance(key, name); d < distance {
-			best, distance = name, d
-		}
-	}
+	best := Nearest(key, known)
 	if best == "" {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// Nearest returns the name that was probably meant by a misspelt one: two
+// letters away at most. Empty if there is none.
+func Nearest(misspelt string, known []string) string {
+	best, distance := "", 3
+	for _, name := range known {
+		if d := editDistance(misspelt, name); d < distance {
+			best, distance = name, d
+		}
+	}
+	return best
 }
 
 // editDistance is Levenshtein's.

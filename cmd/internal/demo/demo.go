@@ -105,10 +105,12 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	if err := t.waitAnswered(ctx, tr.sentCommands, quietAfter); err != nil {
 		return Report{}, fmt.Errorf("registering the sample: %w", err)
 	}
+	screen.now("people move, are corrected, refused, repeated; some send garbage")
 	go screen.run(ctx)
 	if err := tr.live(ctx); err != nil {
 		return Report{}, err
 	}
+	screen.now("nobody sends any more: waiting until everything is answered and all agree")
 	problems := t.settle(ctx, cfg, quietAfter)
 	screen.close()
 	report := t.report(cfg)

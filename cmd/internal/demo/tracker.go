@@ -43,6 +43,7 @@ type change struct {
 	what     string
 	customer string
 	version  int64
+	where    string
 }
 
 func newTracker(cfg Config) (*tracker, error) {
@@ -112,7 +113,7 @@ func (t *tracker) note(r *kgo.Record) {
 		t.command(r, rec, err)
 	case err != nil:
 	default:
-		t.outcome(r, rec)
+		t.outcome(rec)
 	}
 }
 
@@ -131,7 +132,7 @@ func (t *tracker) command(r *kgo.Record, rec schemas.Record, err error) {
 	t.seen[cmd.Metadata().CommandID] = true
 }
 
-func (t *tracker) outcome(r *kgo.Record, rec schemas.Record) {
+func (t *tracker) outcome(rec schemas.Record) {
 	if reply, ok := rec.(schemas.Reply); ok {
 		f := reply.Fields()
 		switch {
@@ -158,19 +159,27 @@ func (t *tracker) outcome(r *kgo.Record, rec schemas.Record) {
 	case *schemas.NotificationState:
 		t.told[m.CustomerID] = m.CustomerVersion
 	case *schemas.PublicCustomerMoved:
-		t.show("moved", m.CustomerID, m.Version)
+		t.show(change{"moved", m.CustomerID, m.Version, fromTo(m.Before, m.After)})
 	case *schemas.PublicAddressCorrected:
-		t.show("corrected", m.CustomerID, m.Version)
+		t.show(change{"corrected", m.CustomerID, m.Version, fromTo(m.Before, m.After)})
 	case *schemas.PublicEmailChanged:
-		t.show("new e-mail", m.CustomerID, m.Version)
+		t.show(change{"new e-mail", m.CustomerID, m.Version, ""})
 	}
-	_ = r
+}
+
+// fromTo names the cities of a change; only the new one where it stays within it.
+func fromTo(before, after schemas.Residence) string {
+	b, a := before.Address, after.Address
+	if b.City == a.City && b.Country == a.Country {
+		return "in " + a.City + " " + a.Country
+	}
+	return b.City + " " + b.Country + " → " + a.City + " " + a.Country
 }
 
 const shown = 8
 
-func (t *tracker) show(what, customer string, version int64) {
-	t.last = append(t.last, change{what, customer, version})
+func (t *tracker) show(c change) {
+	t.last = append(t.last, c)
 	if len(t.last) > shown {
 		t.last = t.last[len(t.last)-shown:]
 	}

@@ -79,7 +79,8 @@ It needs a Kafka cluster with the topics of 'utopia topics apply', a schema regi
 the schemas of 'utopia schemas register', and a directory for local state. Every flag is
 also an environment variable (--state-dir is UTOPIA_STATE_DIR) and a line of the file
 named by --config; a flag wins over the environment, which wins over the file.`,
-		Example: s.Group + " run --brokers kafka-1:9092,kafka-2:9092 --registry http://registry:8081 --state-dir /var/lib/utopia/" + s.Group + "\n" +
+		Example: s.Group + " run --brokers kafka-1:9092,kafka-2:9092 \\\n" +
+			"  --registry http://registry:8081 --state-dir /var/lib/utopia/" + s.Group + "\n" +
 			s.Group + " config check --config utopia.yaml",
 	}
 	root.AddCommand(runCommand(s, io), cli.Group("config", "The effective configuration and where it comes from", "", checkCommand(s, io)), versionCommand(s, io))

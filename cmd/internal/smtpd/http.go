@@ -16,8 +16,7 @@ import (
 //	GET /mails/ID/raw                one as it was received
 //	DELETE /mails                    forgets all
 //
-// A request whose Host is a name other than localhost is answered 403: a page in a browser can have any name point at
-// this machine and read what it answers, and the mails hold live links.
+// It is LocalOnly.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /mails", s.list)
@@ -25,16 +24,24 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /mails/{id}/raw", s.raw)
 	mux.HandleFunc("DELETE /mails", s.forget)
 	guard := http.NewCrossOriginProtection() // DELETE from another site's page
-	return guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !localHost(r.Host) {
-			answerError(w, http.StatusForbidden, "the development mails are for this machine only")
-			return
-		}
+	return guard.Handler(LocalOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
 		mux.ServeHTTP(w, r)
-	}))
+	})))
+}
+
+// LocalOnly answers 403 to a request whose Host is a name other than localhost: a page in a browser can have any name point
+// at this machine and read what it answers, and the mails hold live links.
+func LocalOnly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !localHost(r.Host) {
+			answerError(w, http.StatusForbidden, "the development mails are for this machine only")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func localHost(hostport string) bool {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -261,11 +260,8 @@ func (s *System) serve(ctx context.Context, flag string, port int, h http.Handle
 	return l.Addr().String(), nil
 }
 
-// openMail prepares the development mail server and the mailer that sends to it. The link keys live with the data.
+// openMail prepares the development mail server and the mailer that sends to it.
 func (s *System) openMail(ctx context.Context) error {
-	if err := s.openKeys(); err != nil {
-		return err
-	}
 	ln, err := smtpd.Listen(ctx, "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -351,7 +347,7 @@ func (s *System) openProcessors(context.Context) error {
 	} {
 		o := processors.Options{IDs: s.IDs, Engine: eos.Config{
 			Client: s.Client, Dir: filepath.Join(s.state, "state", g.name), Dev: true,
-			Logger: s.cfg.Logger.With(slog.String("group", g.name)),
+			Logger: s.cfg.Logger,
 		}}
 		if s.cfg.Metrics != nil {
 			o.Engine.Hooks, o.Counters = s.cfg.Metrics(g.name)
@@ -365,13 +361,17 @@ func (s *System) openProcessors(context.Context) error {
 	return nil
 }
 
-// openHTTP serves health, metrics and the mails that were sent.
+// openHTTP serves health, metrics and the mails that were sent. The link keys live with the data; the pages know what each
+// link is for.
 func (s *System) openHTTP(ctx context.Context) error {
+	if err := s.openKeys(); err != nil {
+		return err
+	}
 	s.server.Log, s.server.Metrics = s.cfg.Logger, s.cfg.MetricsHandler
 	s.Inbox = smtpd.New(smtpd.Options{Keep: 5000, Logger: s.cfg.Logger})
 	mux := http.NewServeMux()
 	mux.Handle("/dev/mail/", http.StripPrefix("/dev/mail", s.Inbox.Handler()))
-	mux.HandleFunc("GET /{$}", s.front)
+	s.openPages(mux)
 	mux.Handle("/", s.server.Handler())
 	addr, err := s.serve(ctx, "--http-port", s.cfg.HTTP, mux)
 	if err != nil {
@@ -379,9 +379,4 @@ func (s *System) openHTTP(ctx context.Context) error {
 	}
 	s.HTTPURL = "http://" + addr
 	return nil
-}
-
-func (s *System) front(w http.ResponseWriter, _ *http.Request) {
-	_, _ = io.WriteString(w, "utopia: the system in one process, for development\n\n"+
-		"/dev/mail/mails   mails that were sent (JSON)\n/livez /readyz /metrics\n")
 }
