@@ -43,7 +43,7 @@ func mailing(e *service.Env) ([]run.Part, error) {
 	if err != nil {
 		return nil, run.Usagef("--base-url: %w", err)
 	}
-	sender, err := sender(c)
+	sender, err := sender(e)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,11 @@ func mailing(e *service.Env) ([]run.Part, error) {
 	return []run.Part{{Name: "mailer", Run: m.Run, Ready: ready}}, nil
 }
 
-func sender(c *config.Config) (mailer.Sender, error) {
+func sender(e *service.Env) (mailer.Sender, error) {
+	c := e.Config
+	if c.MailDir == "-" {
+		return mailer.NewConsoleSender(e.Stdout), nil
+	}
 	if c.MailDir != "" {
 		s, err := mailer.NewFileSender(c.MailDir)
 		if err != nil {

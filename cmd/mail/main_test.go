@@ -26,8 +26,12 @@ import (
 )
 
 func execute(ctx context.Context, args ...string) (code int, stderr string) {
+	return executeTo(ctx, io.Discard, args...)
+}
+
+func executeTo(ctx context.Context, stdout io.Writer, args ...string) (code int, stderr string) {
 	var errs bytes.Buffer
-	err := service.Run(spec())(ctx, args, io.Discard, &errs)
+	err := service.Run(spec())(ctx, args, stdout, &errs)
 	return run.ExitCode(err), errs.String()
 }
 
@@ -92,6 +96,26 @@ func TestTheMailerKeepsItsName(t *testing.T) {
 }
 
 func TestAMailBecomesAFileWithASignedLink(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mails")
+	handOver(t, dir, io.Discard, func(ended chan string) string { return waitForFile(t, dir, ended) })
+}
+
+func TestAMailIsPrinted(t *testing.T) {
+	printed, console := io.Pipe()
+	defer func() { _ = printed.Close() }()
+	handOver(t, "-", console, func(chan string) string {
+		b := make([]byte, 4096) // a mail is written in one piece
+		n, err := printed.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	})
+}
+
+// handOver runs the service with --mail-dir, has it send one mail and looks at what arrived.
+func handOver(t *testing.T, mailDir string, stdout io.Writer, arrived func(ended chan string) string) {
+	t.Helper()
 	c := kfake.MustCluster(kfake.NumBrokers(1))
 	defer c.Close()
 	opts := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}
@@ -113,12 +137,12 @@ func TestAMailBecomesAFileWithASignedLink(t *testing.T) {
 	}
 	srv := httptest.NewServer(reg.Handler())
 	defer srv.Close()
-	keyFile, dir := key(t), filepath.Join(t.TempDir(), "mails")
+	keyFile := key(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan string, 1)
 	go func() {
-		code, stderr := execute(ctx, "run", "--brokers", c.ListenAddrs()[0], "--registry", srv.URL, "--state-dir", filepath.Join(t.TempDir(), "state"),
-			"--dev", "--http", "", "--mail-dir", dir, "--mail-from", "Utopia <no-reply@example.org>", "--base-url", "https://example.org/confirm", "--link-keys", keyFile)
+		code, stderr := executeTo(ctx, stdout, "run", "--brokers", c.ListenAddrs()[0], "--registry", srv.URL, "--state-dir", filepath.Join(t.TempDir(), "state"),
+			"--dev", "--http", "", "--mail-dir", mailDir, "--mail-from", "Utopia <no-reply@example.org>", "--base-url", "https://example.org/confirm", "--link-keys", keyFile)
 		if code == run.ExitOK {
 			stderr = ""
 		}
@@ -129,7 +153,7 @@ func TestAMailBecomesAFileWithASignedLink(t *testing.T) {
 		Subject: "Please confirm", Text: "Open {{link:confirm}}\n",
 		Links: []schemas.Link{{Name: "confirm", Purpose: "confirm_address_change", Subject: "c-1", Change: "x-1", ExpiresAt: time.Now().Add(time.Hour).UnixMilli()}},
 	})
-	text := waitForFile(t, dir, ended)
+	text := arrived(ended)
 	if !strings.Contains(text, "https://example.org/confirm#") || !strings.Contains(text, "ada@example.org") {
 		t.Errorf("the mail:\n%s", text)
 	}

@@ -170,7 +170,7 @@ func serviceSettings() []setting {
 		text(Mail, "smtp-password-file", "`file` with the password at the mail server; or set UTOPIA_SMTP_PASSWORD", func(c *Config) *string { return &c.SMTPPasswordFile }),
 		text(Mail, "smtp-tls", "`how` to protect the connection: starttls, tls or none", func(c *Config) *string { return &c.SMTPTLS }),
 		text(Mail, "mail-from", "`address` that mails are sent from", func(c *Config) *string { return &c.MailFrom }),
-		text(Mail, "mail-dir", "write mails to files in this `directory` instead of sending them", func(c *Config) *string { return &c.MailDir }),
+		text(Mail, "mail-dir", "write mails to files in this `directory` instead of sending them; - prints them, live links included", func(c *Config) *string { return &c.MailDir }),
 		text(Mail, "base-url", "where links in mails lead: the `URL` of the page that confirms", func(c *Config) *string { return &c.BaseURL }),
 	}
 }

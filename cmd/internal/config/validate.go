@@ -254,7 +254,7 @@ func (c *Config) checkMail() []error {
 	var errs []error
 	switch {
 	case c.SMTP == "" && c.MailDir == "":
-		errs = append(errs, c.wrong("smtp", "name the mail server, or --mail-dir to write mails to files"))
+		errs = append(errs, c.wrong("smtp", "name the mail server, or --mail-dir to write mails to files or (-) to print them"))
 	case c.SMTP != "" && c.MailDir != "":
 		errs = append(errs, c.wrong("mail-dir", "either this or --smtp, not both"))
 	case c.SMTP != "":

@@ -59,6 +59,7 @@ type Env struct {
 	Client  []kgo.Opt
 	IDs     *schemas.Registry
 	Metrics *metrics.Metrics
+	Stdout  io.Writer // of the running binary
 }
 
 // Run returns the run function of a binary.
@@ -120,7 +121,7 @@ start is waited for. --http answers /livez, /readyz (ready: the tables have caug
 		for _, name := range cfg.Ignored() {
 			log.Warn("this variable names no setting and is ignored", slog.String("variable", name))
 		}
-		return s.serve(cmd.Context(), cfg, log)
+		return s.serve(cmd.Context(), cfg, log, io.Stdout)
 	}
 	return cmd
 }
@@ -196,11 +197,12 @@ type leveled struct{ slog.Handler }
 // Enabled implements slog.Handler.
 func (l leveled) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
-func (s Spec) serve(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+func (s Spec) serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.Writer) error {
 	e, err := Open(s, cfg, log)
 	if err != nil {
 		return err
 	}
+	e.Stdout = stdout
 	var more []run.Part
 	if s.More != nil { // before anything connects: it may find a wrong setting
 		if more, err = s.More(e); err != nil {
