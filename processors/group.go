@@ -3,6 +3,7 @@ package processors
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/lovoo/goka"
@@ -124,14 +125,20 @@ type running[S, C, E any] struct {
 	messages map[string]string // code → sentence
 	counters Counters
 	engine   *eos.Processor
+
+	sabotage func(mistake string) bool // as in Options
+	met      sync.Map                  // keys whose handled ids were forgotten, as a mistake
 }
+
+// sabotaged says whether a mistake is to be made, for the test of the tests.
+func (r *running[S, C, E]) sabotaged(mistake string) bool { return r.sabotage != nil && r.sabotage(mistake) }
 
 // start builds the graph and the engine of a group. It asks the registry for the ids of all its schemas (or the cache on
 // disk, where they are known); nothing else connects before Run.
 func (g *group[S, C, E]) start(o Options) (*eos.Processor, error) {
 	r := &running[S, C, E]{
 		group: g, codecs: map[string]*schemas.Codec{}, byTopic: map[string]*input[C]{},
-		messages: wiringMessages(), counters: o.Counters,
+		messages: wiringMessages(), counters: o.Counters, sabotage: o.sabotage,
 	}
 	r.table, _ = topics.ByName(g.name + "-table")
 	if r.counters == nil {

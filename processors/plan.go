@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/lovoo/goka"
@@ -41,8 +42,13 @@ func (r *running[S, C, E]) handle(ctx goka.Context, msg any) {
 	}
 	for _, out := range p.outputs {
 		if out.value == nil {
-			ctx.Emit(out.topic, out.key, nil)
+			if !r.sabotaged("no tombstone on erasure") {
+				ctx.Emit(out.topic, out.key, nil)
+			}
 			continue
+		}
+		if r.sabotaged("publish state twice") && strings.HasSuffix(string(out.topic), ".state.v1") {
+			ctx.Emit(out.topic, out.key, out.value)
 		}
 		ctx.Emit(out.topic, out.key, out.value)
 	}
@@ -108,6 +114,11 @@ func (r *running[S, C, E]) plan(in inbound, row schemas.Record, msg any) plan {
 		var err error
 		if state, handled, err = r.load(row); err != nil {
 			panic(fmt.Errorf("row of %s: %w", r.name, err))
+		}
+		if r.sabotaged("forget handled command ids on restart") {
+			if _, met := r.met.LoadOrStore(in.key, true); !met {
+				handled = nil
+			}
 		}
 	}
 	if isCommand {

@@ -61,6 +61,9 @@ type Options struct {
 	IDs schemas.IDs
 	// Counters learn what the callbacks did; nil is allowed.
 	Counters Counters
+
+	// sabotage is for the test of the simulation: where it says yes, the wiring makes one named mistake. Nil in production.
+	sabotage func(mistake string) bool
 }
 
 // Counters learn what happens to records behind admission. Implementations are called from several goroutines.

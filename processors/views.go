@@ -25,6 +25,8 @@ type ViewOptions struct {
 	Dir    string // empty: in memory, read from the log at every start
 	FS     vfs.FS // nil: the disk
 	Logger *slog.Logger
+
+	change func(*eos.ViewConfig) // for the test of the simulation; nil in production
 }
 
 // View is a materialised copy of a public state topic. It holds committed rows only, and it answers nothing before it
@@ -83,6 +85,9 @@ func newView[T schemas.Record](
 			}
 			return index(row)
 		}
+	}
+	if o.change != nil {
+		o.change(&cfg)
 	}
 	if v.View, err = eos.NewView(cfg); err != nil {
 		return nil, fmt.Errorf("view of %s: %w", topic.Name, err)

@@ -47,14 +47,27 @@ type Traffic struct {
 	random                 *rand.Rand
 	customer, billing, crm *schemas.Codec
 	n                      int
+	people                 int
+	favourite              string            // gets half of the records
 	requests               map[string]string // customer: id of the last request
-	sent                   []*kgo.Record     // commands, to be repeated
+	sent                   []sending         // commands, to be repeated
+	perKey                 map[string]int    // topic and key: records sent
 	acked                  []*kgo.Record
 }
 
+// sending is a command that was sent, and how many records there had been for its key.
+type sending struct {
+	*kgo.Record
+	at int
+}
+
+// window is how many records for a key may lie between a command and its repetition. A row remembers 32, of which the system's own commands,
+// such as deadlines, take some.
+const window = 16
+
 // New returns a sender. It sends nothing yet.
 func New(client *kgo.Client, ids schemas.IDs, random *rand.Rand) (*Traffic, error) {
-	t := &Traffic{client: client, random: random, requests: map[string]string{}}
+	t := &Traffic{client: client, random: random, people: Customers, requests: map[string]string{}, perKey: map[string]int{}}
 	for topic, codec := range map[string]**schemas.Codec{
 		topics.CustomerCommands.Name: &t.customer, topics.BillingCommands.Name: &t.billing, topics.CRMChanges.Name: &t.crm,
 	} {
@@ -65,6 +78,15 @@ func New(client *kgo.Client, ids schemas.IDs, random *rand.Rand) (*Traffic, erro
 	}
 	return t, nil
 }
+
+// Among makes the traffic about n customers. Call it first.
+func (t *Traffic) Among(n int) { t.people = n }
+
+// Favour gives one customer half of all records from now on; nobody if it is empty.
+func (t *Traffic) Favour(customer string) { t.favourite = customer }
+
+// Forget repeats nothing that was sent before: a day later the system need not remember it.
+func (t *Traffic) Forget() { t.sent = nil }
 
 // Sent returns the records that the broker has acknowledged, with the partition and offset it gave them.
 func (t *Traffic) Sent() []*kgo.Record { return t.acked }
@@ -92,7 +114,7 @@ func (t *Traffic) Run(ctx context.Context, rate int) error {
 
 // Register registers every customer.
 func (t *Traffic) Register(ctx context.Context) error {
-	for i := range Customers {
+	for i := range t.people {
 		if err := t.command(ctx, topics.CustomerCommands, t.customer, customerID(i), t.register(customerID(i))); err != nil {
 			return err
 		}
@@ -104,7 +126,10 @@ func customerID(n int) string { return fmt.Sprintf("c-%d", n) }
 
 // One sends one record, and waits until the broker has it.
 func (t *Traffic) One(ctx context.Context) error {
-	customer := customerID(t.random.IntN(Customers + 5))
+	customer := customerID(t.random.IntN(t.people + 5))
+	if t.favourite != "" && t.random.IntN(2) == 0 {
+		customer = t.favourite
+	}
 	switch p := t.random.IntN(100); {
 	case p < 64:
 		return t.command(ctx, topics.CustomerCommands, t.customer, customer, t.wish(customer, p))
@@ -130,6 +155,9 @@ func (t *Traffic) wish(customer string, p int) schemas.Command {
 		c := &schemas.RequestAddressChange{CustomerID: customer, Meta: t.meta(), Address: t.address(), Reason: "moved"}
 		if p < 10 {
 			c.Reason = "corrected"
+		}
+		if t.random.IntN(8) == 0 {
+			c.EffectiveAt = time.Now().Add(time.Duration(1+t.random.IntN(100)) * time.Hour).UnixMilli()
 		}
 		t.requests[customer] = c.Meta.CommandID
 		return c
@@ -184,7 +212,7 @@ func (t *Traffic) register(customer string) *schemas.RegisterCustomer {
 func (t *Traffic) command(ctx context.Context, topic topics.Topic, codec *schemas.Codec, key string, c schemas.Command) error {
 	r, err := t.encode(ctx, topic, codec, key, c)
 	if err == nil {
-		t.sent = append(t.sent, r)
+		t.sent = append(t.sent, sending{r, t.perKey[r.Topic+string(r.Key)]})
 	}
 	return err
 }
@@ -201,11 +229,14 @@ func (t *Traffic) encode(ctx context.Context, topic topics.Topic, codec *schemas
 // repeat sends one of the last commands again: as it was, with the same id and another body, or in the wrong partition.
 // It reaches back only as far as a row remembers.
 func (t *Traffic) repeat(ctx context.Context) error {
-	recent := t.sent[max(0, len(t.sent)-5*Customers):]
+	recent := t.sent[max(0, len(t.sent)-5*t.people):]
 	if len(recent) == 0 {
 		return nil
 	}
 	old := recent[t.random.IntN(len(recent))]
+	if t.perKey[old.Topic+string(old.Key)]-old.at > window {
+		return nil
+	}
 	again := &kgo.Record{Topic: old.Topic, Key: old.Key, Value: old.Value}
 	switch t.random.IntN(10) {
 	case 0:
@@ -262,6 +293,11 @@ func (t *Traffic) produce(ctx context.Context, r *kgo.Record) error {
 			return fmt.Errorf("produce to %s: %w", r.Topic, err)
 		}
 		t.acked = append(t.acked, r)
+		if topic := r.Topic; topic == topics.CRMChanges.Name {
+			t.perKey[topics.CustomerCommands.Name+string(r.Key)]++ // the same row remembers it
+		} else {
+			t.perKey[topic+string(r.Key)]++
+		}
 		return nil
 	}
 }

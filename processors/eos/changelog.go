@@ -33,6 +33,8 @@ var errReaderClosed = errors.New("eos: the changelog reader is closed")
 type changelogOptions struct {
 	client []kgo.Opt // seeds, TLS, SASL, dialer
 	logger *slog.Logger
+
+	uncommitted bool // a mistake, for the test of the simulation
 }
 
 // changelogConsumer returns the builder of the consumer that Goka recovers tables and feeds views with.
@@ -88,6 +90,9 @@ func newChangelog(ctx context.Context, o changelogOptions) (*changelog, error) {
 		kgo.FetchMaxWait(time.Second),
 		kgo.MaxConcurrentFetches(2),
 	)
+	if o.uncommitted {
+		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
+	}
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("make the changelog client: %w", err)

@@ -123,6 +123,13 @@ func newStore(t *stateTable, partition int32, o storeOptions) (*store, error) {
 	return s, nil
 }
 
+// recovered says whether the store has been in use since it was opened.
+func (s *store) recovered() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return !s.recovering
+}
+
 // Open begins a recovery: Goka calls it at every assignment. What an open transaction left is dropped, what was committed is written.
 func (s *store) Open() error {
 	s.active.Store(true)

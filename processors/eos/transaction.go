@@ -107,6 +107,12 @@ func (t *transaction) end(ctx context.Context) error {
 	// may wait for ever when the group has thrown it out. It guards against a rebalance that hands out the old offsets before EndTxn is through, which the
 	// brokers themselves prevent since KIP-447. So it is told that they are committed, and offsets adds the real ones.
 	t.m.cl.SetOffsets(t.m.cl.UncommittedOffsets())
+	if t.p.sabotaged("flush the store before the commit") {
+		_ = t.apply()
+	}
+	if t.p.sabotaged("commit offsets outside the transaction") {
+		t.commitOutside(ctx)
+	}
 	committed, err := t.m.sess.End(kgo.PreTxnCommitFnContext(ctx, t.offsets), kgo.TryCommit)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotCommitted, err)
@@ -137,6 +143,18 @@ func (t *transaction) offsets(req *kmsg.TxnOffsetCommitRequest) error {
 	return nil
 }
 
+// commitOutside is a mistake, for the test of the simulation.
+func (t *transaction) commitOutside(ctx context.Context) {
+	at := make(map[string]map[int32]kgo.EpochOffset)
+	for tp, next := range t.next {
+		if at[tp.topic] == nil {
+			at[tp.topic] = make(map[int32]kgo.EpochOffset)
+		}
+		at[tp.topic][tp.partition] = kgo.EpochOffset{Epoch: next.epoch, Offset: next.offset}
+	}
+	t.m.cl.CommitOffsetsSync(ctx, at, nil)
+}
+
 // apply makes the tables' open rows the committed ones.
 func (t *transaction) apply() error {
 	for _, tb := range t.g.tables.all() {
@@ -145,7 +163,7 @@ func (t *transaction) apply() error {
 			continue
 		}
 		if t.p.sabotaged("store an offset too far") {
-			offset += 10
+			offset += 2 // the next one is the commit marker's: reading on after it would do no harm
 		}
 		if err := tb.st.commit(offset); err != nil {
 			return &storeError{fmt.Errorf("keep the committed rows of partition %d: %w", tb.partition, err)}

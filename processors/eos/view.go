@@ -56,6 +56,9 @@ type ViewConfig struct {
 
 	CacheBytes int // of the rows' cache; 0 means 32 MiB
 	Logger     *slog.Logger
+
+	// sabotage is for the test of the simulation, as in Config. Nil in production.
+	sabotage func(mistake string) bool
 }
 
 // View is a materialised copy of a compacted topic. It holds committed rows only, and answers nothing before it has read everything that was

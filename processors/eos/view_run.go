@@ -119,7 +119,8 @@ func (v *View) feed(ctx context.Context, d *stateDir, logs *tableLogs) error {
 	if err := d.sameLog(v.cfg.Topic, log); err != nil {
 		return err
 	}
-	consumer, err := newChangelog(ctx, changelogOptions{client: v.cfg.Client, logger: v.cfg.Logger})
+	uncommitted := v.cfg.sabotage != nil && v.cfg.sabotage("read_uncommitted view")
+	consumer, err := newChangelog(ctx, changelogOptions{client: v.cfg.Client, logger: v.cfg.Logger, uncommitted: uncommitted})
 	if err != nil {
 		return err
 	}

@@ -9,18 +9,23 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"sort"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Config says what to check.
 type Config struct {
 	Brokers    []string
-	Schemas    string   // directory of the schema files
-	Registry   string   // URL; needed if any topic is in Confluent framing
-	Canaries   []string // personal data that must not leak
-	Logs       []string // files to search for the canaries
-	WantAborts bool     // a log without aborted transactions is a violation
+	Client     []kgo.Opt    // beside the brokers: a dialer, TLS, SASL
+	HTTP       *http.Client // asks the registry; nil: http.DefaultClient
+	Schemas    string       // directory of the schema files
+	Registry   string       // URL; needed if any topic is in Confluent framing
+	Canaries   []string     // personal data that must not leak
+	Logs       []string     // files to search for the canaries
+	WantAborts bool         // a log without aborted transactions is a violation
 }
 
 // Violation is one place where the log contradicts itself. Text holds no personal data.

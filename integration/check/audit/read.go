@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,10 +41,13 @@ func (a *auditor) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if a.config.HTTP != nil {
+		files.http = a.config.HTTP
+	}
 	a.schemas = files
-	client, err := kgo.NewClient(kgo.SeedBrokers(a.config.Brokers...))
+	client, err := a.connect()
 	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return err
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
@@ -90,65 +94,98 @@ func (a *auditor) readAll(ctx context.Context, admin *kadm.Client, topics []stri
 		partitions++
 	})
 	a.report.Counted["partitions"] = partitions
+	all, err := a.readLevel(ctx, kgo.ReadUncommitted(), func(s *span) int64 { return s.high })
+	if err != nil {
+		return err
+	}
+	committed, err := a.readLevel(ctx, kgo.ReadCommitted(), func(s *span) int64 { return s.stable })
+	if err != nil {
+		return err
+	}
 	for i := range a.spans {
 		s := &a.spans[i]
-		all, err := a.readPartition(ctx, s, kgo.ReadUncommitted(), s.high)
-		if err != nil {
-			return err
-		}
-		committed, err := a.readPartition(ctx, s, kgo.ReadCommitted(), s.stable)
-		if err != nil {
-			return err
-		}
-		for _, r := range committed {
+		for _, r := range committed[i] {
 			a.log[s.topic] = append(a.log[s.topic], r)
 			s.last = r.offset + 1
 		}
 		open := 0 // records of transactions that are not decided
-		for _, r := range all {
+		for _, r := range all[i] {
 			if r.offset >= s.stable {
 				open++
 			}
 		}
-		a.count("records", len(committed))
-		a.count("aborted records", len(all)-len(committed)-open)
+		a.count("records", len(committed[i]))
+		a.count("aborted records", len(all[i])-len(committed[i])-open)
 	}
 	return nil
 }
 
-// readPartition returns the data records of one partition up to an offset; control records are counted.
-func (a *auditor) readPartition(ctx context.Context, s *span, level kgo.IsolationLevel, end int64) ([]*record, error) {
-	if end == 0 {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(a.config.Brokers...), kgo.FetchIsolationLevel(level), kgo.KeepControlRecords(),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.topic: {s.partition: kgo.NewOffset().AtStart()}}),
-	)
+// connect makes a client.
+func (a *auditor) connect(opts ...kgo.Opt) (*kgo.Client, error) {
+	client, err := kgo.NewClient(slices.Concat([]kgo.Opt{kgo.SeedBrokers(a.config.Brokers...)}, a.config.Client, opts)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
+	return client, nil
+}
+
+// readLevel returns the data records of every partition up to an offset, in the order of a.spans, as one isolation level shows them; control
+// records are counted. A partition that is silent for five minutes is an error.
+func (a *auditor) readLevel(ctx context.Context, level kgo.IsolationLevel, end func(*span) int64) ([][]*record, error) {
+	out := make([][]*record, len(a.spans))
+	index := map[string]map[int32]int{}
+	from := map[string]map[int32]kgo.Offset{}
+	left := 0
+	for i := range a.spans {
+		s := &a.spans[i]
+		if end(s) == 0 {
+			continue
+		}
+		if index[s.topic] == nil {
+			index[s.topic], from[s.topic] = map[int32]int{}, map[int32]kgo.Offset{}
+		}
+		index[s.topic][s.partition], from[s.topic][s.partition] = i, kgo.NewOffset().AtStart()
+		left++
+	}
+	if left == 0 {
+		return out, nil
+	}
+	client, err := a.connect(kgo.FetchIsolationLevel(level), kgo.KeepControlRecords(), kgo.ConsumePartitions(from))
+	if err != nil {
+		return nil, err
+	}
 	defer client.Close()
-	var all []*record
-	for next := int64(0); next < end; {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("read %s/%d: %w", s.topic, s.partition, err)
+	done := make([]bool, len(a.spans))
+	for left > 0 {
+		fetches, err := poll(ctx, client)
+		if err != nil {
+			return nil, fmt.Errorf("read %d partitions to their ends: %w", left, err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			next = r.Offset + 1
+			i := index[r.Topic][r.Partition]
+			limit := end(&a.spans[i])
 			switch {
-			case r.Offset >= end:
+			case r.Offset >= limit:
 			case r.Attrs.IsControl():
 				a.countMarker(level, r)
 			default:
-				all = append(all, newRecord(r))
+				out[i] = append(out[i], newRecord(r))
+			}
+			if r.Offset+1 >= limit && !done[i] {
+				done[i] = true
+				left--
 			}
 		})
 	}
-	return all, nil
+	return out, nil
+}
+
+// poll waits for records, but not for ever.
+func poll(ctx context.Context, client *kgo.Client) (kgo.Fetches, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	fetches := client.PollFetches(ctx)
+	return fetches, fetches.Err()
 }
 
 // countMarker counts the ends of transactions. A marker's key is version and type, both int16; type 0 is an abort.

@@ -26,6 +26,7 @@ type schema struct {
 type schemaFiles struct {
 	byFingerprint map[uint64]*schema
 	registry      string
+	http          *http.Client
 	byID          map[uint32]*schema
 }
 
@@ -38,7 +39,7 @@ func readSchemas(dir, registry string) (*schemaFiles, error) {
 	if len(paths) == 0 {
 		return nil, fmt.Errorf("no schema file (<topic>/<Record>.<revision>.avsc) in %s", dir)
 	}
-	f := &schemaFiles{byFingerprint: map[uint64]*schema{}, registry: strings.TrimSuffix(registry, "/"), byID: map[uint32]*schema{}}
+	f := &schemaFiles{byFingerprint: map[uint64]*schema{}, registry: strings.TrimSuffix(registry, "/"), http: http.DefaultClient, byID: map[uint32]*schema{}}
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -149,7 +150,7 @@ func (f *schemaFiles) ask(ctx context.Context, id uint32) (text string, found bo
 	if err != nil {
 		return "", false, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := f.http.Do(request)
 	if err != nil {
 		return "", false, fmt.Errorf("%w: %w", errRegistry, err)
 	}
