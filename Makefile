@@ -1,6 +1,7 @@
 # make run     a living system in one process: embedded broker, sample people, a live screen
-# make test    unit, core, engine and command-line tests and 20 simulation seeds; needs nothing but Go
-# make check   format, lint, vet, build, the same tests with -race, kills of real binaries, clients of other languages
+# make test    unit, core, engine and command-line tests and 20 seeds of the whole system; needs nothing but Go
+# make check   format, lint, vet, build, the same tests and 100 seeds, kills of real binaries, clients of other languages
+# make prove   seeds of the whole system for as long as it is told, and the mistakes that they must find: MINUTES=120, or PROVE_SEEDS=1000 FROM=1
 # make broker  the tier that needs a real Kafka: JDK and Maven, which download it once
 # make kafka   a real Kafka and a schema registry until interrupted; ARGS="--nodes 3 --transactions 1"
 # make bench   CPU per record next to a raw transaction loop and stock Goka, interleaved in one run
@@ -12,11 +13,17 @@ LINT_VERSION := v2.15.0
 TAGS     := synctests
 SEEDS    ?= 20
 
+# make prove: a number of seeds from FROM on, or minutes, and how many at the same time.
+PROVE_SEEDS ?= 200
+FROM        ?= 1
+MINUTES     ?= 0
+WORKERS     ?= 2
+
 # The race detector needs a C compiler; without one the tests run all the same and say so.
 CC_FOUND := $(shell command -v $${CC:-cc} 2>/dev/null || command -v gcc 2>/dev/null)
 RACE     := $(if $(CC_FOUND),-race)
 
-.PHONY: run demo build test check fmt fmt-check lint vet kill foreign broker kafka bench clean
+.PHONY: run demo build test simulation prove check fmt fmt-check lint vet kill foreign broker kafka bench clean
 
 run:
 	@$(GO) run ./cmd/utopia up --demo
@@ -26,8 +33,18 @@ build:
 
 test:
 	@$(if $(RACE),,echo "no C compiler found: the tests run without the race detector")
-	$(GO) test $(RACE) -tags $(TAGS) -timeout 10m ./...
+	$(GO) test $(RACE) -tags $(TAGS) -timeout 10m $$($(GO) list ./... | grep -v /integration/simulation)
+	@$(MAKE) --no-print-directory simulation SEEDS=$(SEEDS)
 
+# All services in virtual time. Without the race detector, which would take five times as long: it has the engine's own simulation.
+simulation:
+	$(GO) test -tags $(TAGS) -timeout 10m ./integration/simulation -seeds $(SEEDS)
+
+prove:
+	$(GO) test -tags $(TAGS) -timeout 0 -count 1 -v ./integration/simulation -run 'TestMistakes|TestProve' -prove -seeds $(PROVE_SEEDS) -seed $(FROM) \
+		-minutes $(MINUTES) -workers $(WORKERS) -parallel $(WORKERS)
+
+check: SEEDS := 100
 check: fmt-check lint vet build test kill foreign
 
 fmt: $(LINT)

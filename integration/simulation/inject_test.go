@@ -79,15 +79,17 @@ func (p *place) suffer(f fault) {
 	case lateAsk:
 		l.link.add(&rule{key: key, left: f.N, hold: f.For, hit: count("request late")})
 	case standStill:
-		l.link.freeze()
-		time.Sleep(f.For)
-		l.link.thaw()
-		w.hit("stood still")
+		if l.link.freeze() {
+			time.Sleep(f.For)
+			l.link.thaw()
+			w.hit("stood still")
+		}
 	case cutBoth, cutOut, cutIn:
-		l.link.cut(f.Kind != cutIn, f.Kind != cutOut)
-		time.Sleep(f.For)
-		l.link.heal()
-		w.hit(f.Kind)
+		if l.link.cut(f.Kind != cutIn, f.Kind != cutOut) {
+			time.Sleep(f.For)
+			l.link.heal()
+			w.hit(f.Kind)
+		}
 	case skew:
 		p.skew.Store(int64(time.Duration(f.N) * time.Minute))
 		time.Sleep(f.For)

@@ -17,6 +17,9 @@ import (
 
 var errCut = errors.New("the network is cut")
 
+// latency is how long an answer is on its way. Without it nothing would ever overlap: every record would have a transaction of its own.
+const latency = time.Millisecond
+
 // link is the network of one life of an instance. It can lose what goes either way, keep an instance waiting as if it stood still, and lose,
 // change or delay single requests and answers. A dead one says nothing more.
 type link struct {
@@ -96,13 +99,15 @@ func (l *link) die() {
 	}
 }
 
-// freeze keeps every goroutine that uses the network, or asks for leave to go on, where it is.
-func (l *link) freeze() {
+// freeze keeps every goroutine that uses the network, or asks for leave to go on, where it is. It says whether there was one to keep.
+func (l *link) freeze() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.dead && l.frozen == nil {
-		l.frozen = make(chan struct{})
+	if l.dead || l.frozen != nil || len(l.wires) == 0 {
+		return false
 	}
+	l.frozen = make(chan struct{})
+	return true
 }
 
 func (l *link) thaw() {
@@ -124,17 +129,16 @@ func (l *link) goOn() {
 	}
 }
 
-// cut loses what goes out, what comes in, or both, until heal.
-func (l *link) cut(out, in bool) {
+// cut loses what goes out, what comes in, or both, until heal. It says whether there was something to cut.
+func (l *link) cut(out, in bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dead {
-		return
+	if l.dead || l.connected != nil || len(l.wires) == 0 {
+		return false
 	}
 	l.noOut, l.noIn = out, in
-	if l.connected == nil {
-		l.connected = make(chan struct{})
-	}
+	l.connected = make(chan struct{})
+	return true
 }
 
 // heal connects again. Connections that lost something are reset.
@@ -221,6 +225,9 @@ func (w *wire) Write(b []byte) (int, error) {
 func (w *wire) Read(b []byte) (int, error) {
 	for len(w.rest) == 0 {
 		frame, err := w.next()
+		if err == nil {
+			time.Sleep(latency)
+		}
 		w.l.goOn()
 		if err != nil {
 			return 0, err
