@@ -183,7 +183,7 @@ func (w *world) load(ctx context.Context, rng *rand.Rand) {
 	w.senders.Unlock()
 	for err == nil && ctx.Err() == nil {
 		w.senders.Lock()
-		for range 1 + rng.IntN(24) {
+		for range 1 + rng.IntN(20) {
 			if err = w.traffic.One(ctx); err != nil {
 				break
 			}
