@@ -131,7 +131,9 @@ type running[S, C, E any] struct {
 }
 
 // sabotaged says whether a mistake is to be made, for the test of the tests.
-func (r *running[S, C, E]) sabotaged(mistake string) bool { return r.sabotage != nil && r.sabotage(mistake) }
+func (r *running[S, C, E]) sabotaged(mistake string) bool {
+	return r.sabotage != nil && r.sabotage(mistake)
+}
 
 // start builds the graph and the engine of a group. It asks the registry for the ids of all its schemas (or the cache on
 // disk, where they are known); nothing else connects before Run.
