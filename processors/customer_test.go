@@ -15,7 +15,7 @@ import (
 
 // desk runs the customer group's plans against its rows, as the engine would, and keeps every record that follows.
 type desk struct {
-	t    *testing.T
+	t    testing.TB
 	r    *running[customer.State, customer.Command, customer.Event]
 	rows map[string][]byte
 	now  time.Time
@@ -30,7 +30,7 @@ type sent struct {
 	record     schemas.Record // nil: a tombstone
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t testing.TB) *desk {
 	t.Helper()
 	g, err := customerGroup()
 	if err != nil {

@@ -13,10 +13,12 @@ import (
 // and the record's own lengths, deltas and header count.
 const recordOverhead = 128
 
-// encoder appends the outputs of one input record to one slab.
+// slabBytes holds the outputs of most records; a letter makes the slab grow once.
+const slabBytes = 2048
+
+// encoder appends the outputs of one input record to its plan's slab.
 type encoder struct {
 	codecs map[string]*schemas.Codec
-	slab   []byte
 }
 
 // add encodes out and appends it to the plan. ErrTooLarge says that its topic would refuse it.
@@ -25,20 +27,20 @@ func (e *encoder) add(p *plan, out output) error {
 		p.outputs = append(p.outputs, encodedOutput{topic: goka.Stream(out.topic.Name), key: out.key})
 		return nil
 	}
-	if e.slab == nil {
-		e.slab = make([]byte, 0, 1024)
+	if p.slab == nil {
+		p.slab = make([]byte, 0, slabBytes)
 	}
-	from := len(e.slab)
+	from := len(p.slab)
 	var err error
 	if out.topic.Private() {
-		e.slab, err = schemas.AppendPrivate(e.slab, out.record)
+		p.slab, err = schemas.AppendPrivate(p.slab, out.record)
 	} else {
-		e.slab, err = e.codecs[out.topic.Name].Append(e.slab, out.record)
+		p.slab, err = e.codecs[out.topic.Name].Append(p.slab, out.record)
 	}
 	if err != nil {
 		return fmt.Errorf("encode %s for %s: %w", out.record.AvroName(), out.topic.Name, err)
 	}
-	value := e.slab[from:len(e.slab):len(e.slab)]
+	value := p.slab[from:len(p.slab):len(p.slab)]
 	p.outputs = append(p.outputs, encodedOutput{topic: goka.Stream(out.topic.Name), key: out.key, value: value})
 	return e.fits(out.topic, len(out.key)+len(value))
 }

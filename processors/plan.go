@@ -16,6 +16,7 @@ import (
 // plan is everything one input record leads to, encoded and measured: what is left is to hand it to Goka.
 type plan struct {
 	outputs []encodedOutput
+	slab    []byte  // holds the outputs' values
 	row     encoded // nil: unchanged
 	forget  bool    // the row goes
 	dead    *deadLetter

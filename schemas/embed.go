@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/avro"
 )
@@ -84,6 +85,23 @@ type kind struct {
 	layout      *layout        // of the latest
 	write       int            // index of the revision that this code writes
 	header      [10]byte       // of the single-object encoding of what is written
+	usual       *usualSize     // of the single-object encoding
+}
+
+// usualSize is about how large the larger ones of the last records were. A buffer of that size is made once; one that
+// begins empty is made, copied and thrown away again for every doubling.
+type usualSize struct{ n atomic.Int32 }
+
+// usualAtMost bounds what one large record can make the next small ones take.
+const usualAtMost = 4096
+
+func (u *usualSize) buffer() []byte { return make([]byte, 0, u.n.Load()) }
+
+func (u *usualSize) saw(size int) {
+	n := u.n.Load()
+	if next := max(int32(min(size, usualAtMost)), n-n/64); next != n { //nolint:gosec // at most usualAtMost
+		u.n.Store(next)
+	}
 }
 
 // latest is the schema that every record is decoded to.
@@ -119,7 +137,7 @@ func compile() (*set, error) {
 	}
 	for _, empty := range types() {
 		r := empty()
-		k := &kind{name: r.AvroName(), new: empty, typ: reflect.TypeOf(r)}
+		k := &kind{name: r.AvroName(), new: empty, typ: reflect.TypeOf(r), usual: new(usualSize)}
 		if s.byName[k.name] != nil {
 			return nil, fmt.Errorf("schemas: %s is in the table twice", k.name)
 		}

@@ -31,9 +31,16 @@ func AppendPrivate(dst []byte, r Record) ([]byte, error) {
 	if k == nil {
 		return dst, fmt.Errorf("%w: %T", ErrNotOfTopic, r)
 	}
+	fresh := dst == nil
+	if fresh {
+		dst = k.usual.buffer()
+	}
 	out, err := k.encode(append(dst, k.header[:]...), r)
 	if err != nil {
 		return dst, err
+	}
+	if fresh {
+		k.usual.saw(len(out))
 	}
 	return out, nil
 }
