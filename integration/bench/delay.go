@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -49,13 +48,15 @@ func (v *service) delay(ctx context.Context, contender string, p pace) (delay, e
 		}
 		v.tidy(context.WithoutCancel(ctx), s, dir)
 	}()
-	if _, err := st.receive(ctx, p.backlog); err != nil {
+	sent := make(chan struct{})
+	close(sent)
+	if _, err := st.receive(ctx, sent); err != nil {
 		return delay{}, err
 	}
 	d := delay{latency: latency{Contender: contender, Rate: p.rate}}
 	for _, part := range []time.Duration{p.warm, p.measure} {
 		before := cpuTime(worker)
-		arrived, late, err := st.both(ctx, p.rate, part)
+		arrived, late, err := st.both(ctx, p.rate, lasting(part))
 		if err != nil {
 			return delay{}, fmt.Errorf("latency of %s at %d/s: %w", contender, p.rate, err)
 		}
@@ -111,20 +112,4 @@ func (v *service) open(ctx context.Context, s site, backlog int) (*stream, *proc
 		return nil, nil, err
 	}
 	return st, worker, nil
-}
-
-// both sends and receives side by side.
-func (st *stream) both(ctx context.Context, rate int, d time.Duration) ([]arrival, []time.Duration, error) {
-	type sending struct {
-		late []time.Duration
-		err  error
-	}
-	done := make(chan sending, 1)
-	go func() {
-		late, err := st.run(ctx, rate, d)
-		done <- sending{late, err}
-	}()
-	arrived, err := st.receive(ctx, int(float64(rate)*d.Seconds()))
-	sent := <-done
-	return arrived, sent.late, errors.Join(err, sent.err)
 }

@@ -20,6 +20,7 @@ type kafka struct {
 	parts     string // of the run, separated by commas
 	only      string // contenders, separated by commas; empty: all
 	seconds   int    // of each measurement of latency
+	backlog   int    // commands to warm up with before that
 	table     int    // customers of the recovery
 }
 
@@ -151,7 +152,7 @@ func (v *service) delays(ctx context.Context, k kafka, r *kafkaReport) error {
 		return err
 	}
 	for _, rate := range []int{500, 2000} {
-		p := pace{rate: rate, backlog: 100_000, warm: 5 * time.Second, measure: time.Duration(k.seconds) * time.Second}
+		p := pace{rate: rate, backlog: k.backlog, warm: 5 * time.Second, measure: time.Duration(k.seconds) * time.Second}
 		contenders := k.among(plain, serviceRaw, serviceOurs, streamsName, "streams@10ms")
 		for range 2 {
 			for _, c := range contenders {

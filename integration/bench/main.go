@@ -65,57 +65,77 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return runWorker(ctx, args[1:], stdin, stdout)
 		}
 	}
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	quick := flags.Bool("quick", false, "CPU, allocations and latency only, in under 50 seconds")
-	output := flags.String("o", "table", "output format: table or json")
-	seed := flags.Uint64("seed", 1, "seed of keys and values; the same seed makes the same records")
-	profiles := flags.String("profiles", "", "directory to write a CPU profile of every trial to; profiling costs a little itself")
-	real := flags.Bool("kafka", false, "on a real Kafka, with the Kafka Streams twin: see the command's documentation")
-	k := kafka{}
-	flags.StringVar(&k.brokers, "brokers", "", "with -kafka: a cluster of one broker that runs; empty: start one")
-	flags.IntVar(&k.brokerPID, "broker-pid", 0, "with -brokers: the broker's process, to measure its CPU")
-	flags.IntVar(&k.commands, "commands", 800_000, "with -kafka: commands on the log")
-	flags.IntVar(&k.customers, "customers", hotKeys, "with -kafka: customers who are registered before")
-	flags.StringVar(&k.parts, "parts", "drain,latency,recovery,rescale,scale", "with -kafka: what to measure")
-	flags.IntVar(&k.seconds, "seconds", 20, "with -kafka: of each measurement of latency")
-	flags.IntVar(&k.table, "table", 1_000_000, "with -kafka: customers of the recovery")
-	flags.IntVar(&k.rounds, "rounds", 2, "with -kafka: how often every contender is measured there and back")
-	flags.StringVar(&k.only, "only", "", "with -kafka: measure only these contenders, separated by commas, beside ours")
-	if err := flags.Parse(args); err != nil {
+	o, err := parse(args, stderr)
+	if err != nil {
 		return err
-	}
-	if *output != "table" && *output != "json" {
-		return fmt.Errorf("-o %s: want table or json", *output)
 	}
 	dir, err := os.MkdirTemp("", "utopia-bench-")
 	if err != nil {
 		return fmt.Errorf("make a directory for state: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	b := &bench{dir: dir, profiles: *profiles, seed: *seed, quick: *quick, progress: stderr, began: time.Now()}
-	if *real {
-		report, err := b.kafka(ctx, k)
+	b := &bench{dir: dir, profiles: o.profiles, seed: o.seed, quick: o.quick, progress: stderr, began: time.Now()}
+	if o.onKafka {
+		report, err := b.kafka(ctx, o.kafka)
 		if report == nil {
 			return err
 		}
-		if *output == "table" {
-			return errors.Join(err, report.table(stdout)) // what was measured before an error is still true
-		}
-		e := json.NewEncoder(stdout)
-		e.SetIndent("", "  ")
-		return errors.Join(err, e.Encode(report))
+		return errors.Join(err, write(stdout, o.output, report)) // what was measured before an error is still true
 	}
 	report, err := b.run(ctx)
 	if err != nil {
 		return err
 	}
-	if *output == "json" {
-		e := json.NewEncoder(stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(report)
+	return write(stdout, o.output, report)
+}
+
+// options are the command line.
+type options struct {
+	quick, onKafka   bool
+	output, profiles string
+	seed             uint64
+	kafka            kafka
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.BoolVar(&o.quick, "quick", false, "CPU, allocations and latency only, in under 50 seconds")
+	flags.StringVar(&o.output, "o", "table", "output format: table or json")
+	flags.Uint64Var(&o.seed, "seed", 1, "seed of keys and values; the same seed makes the same records")
+	flags.StringVar(&o.profiles, "profiles", "", "directory to write a CPU profile of every trial to; profiling costs a little itself")
+	flags.BoolVar(&o.onKafka, "kafka", false, "on a real Kafka, next to the Kafka Streams twin: see the command's documentation")
+	k := &o.kafka
+	flags.StringVar(&k.brokers, "brokers", "", "with -kafka: a cluster of one broker that runs; empty: start one")
+	flags.IntVar(&k.brokerPID, "broker-pid", 0, "with -brokers: the broker's process, to measure its CPU")
+	flags.IntVar(&k.commands, "commands", 800_000, "with -kafka: commands on the log")
+	flags.IntVar(&k.customers, "customers", hotKeys, "with -kafka: customers who are registered before")
+	flags.StringVar(&k.parts, "parts", "drain,latency,recovery,rescale,scale", "with -kafka: what to measure")
+	flags.IntVar(&k.seconds, "seconds", 20, "with -kafka: of each measurement of latency")
+	flags.IntVar(&k.backlog, "backlog", 100_000, "with -kafka: commands to warm up with before latency is measured")
+	flags.IntVar(&k.table, "table", 1_000_000, "with -kafka: customers of the recovery")
+	flags.IntVar(&k.rounds, "rounds", 2, "with -kafka: how often every contender is measured there and back")
+	flags.StringVar(&k.only, "only", "", "with -kafka: measure only these contenders, separated by commas, beside ours")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
 	}
-	return report.table(stdout)
+	if o.output != "table" && o.output != "json" {
+		return options{}, fmt.Errorf("-o %s: want table or json", o.output)
+	}
+	return o, nil
+}
+
+// tabular is a report for people and for programs.
+type tabular interface{ table(out io.Writer) error }
+
+func write(out io.Writer, format string, r tabular) error {
+	if format == "table" {
+		return r.table(out)
+	}
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
 }
 
 // surroundings are what a reader must know to compare two reports.

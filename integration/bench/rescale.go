@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"utopia/topics"
@@ -57,11 +58,11 @@ func (v *service) rescale(ctx context.Context, contender string, rate int, sessi
 		return rescaled{}, err
 	}
 	defer first.stop()
-	if _, _, err := st.both(ctx, rate, 10*time.Second); err != nil { // warm up
+	if _, _, err := st.both(ctx, rate, lasting(10*time.Second)); err != nil { // warm up
 		return rescaled{}, err
 	}
 	out := rescaled{Contender: contender, Rate: rate, Customers: l.customers, SessionSeconds: session.Seconds()}
-	arrived, late, err := st.both(ctx, rate, 5*time.Second)
+	arrived, late, err := st.both(ctx, rate, lasting(5*time.Second))
 	if err != nil {
 		return rescaled{}, err
 	}
@@ -72,18 +73,8 @@ func (v *service) rescale(ctx context.Context, contender string, rate int, sessi
 			second.stop()
 		}
 	}()
-	join := func() (err error) { second, err = v.enter(ctx, s, "b", dirs[1], session); return err }
-	for _, step := range []struct {
-		what string
-		do   func() error
-		span time.Duration
-	}{
-		{"joins", join, 12 * time.Second},
-		{"leaves in order", func() error { second.stop(); second = nil; return nil }, 10 * time.Second},
-		{"joins again", join, 12 * time.Second},
-		{"is killed", func() error { second.kill(); second = nil; return nil }, session + 12*time.Second},
-	} {
-		e, lag, err := v.disturb(ctx, s, st, step.what, step.do, rate, step.span, out.Before)
+	for _, step := range v.steps(ctx, s, dirs[1], session, &second) {
+		e, lag, err := v.disturb(ctx, s, st, step, rate, out.Before)
 		if err != nil {
 			return rescaled{}, fmt.Errorf("%s %s: %w", contender, step.what, err)
 		}
@@ -96,6 +87,23 @@ func (v *service) rescale(ctx context.Context, contender string, rate int, sessi
 	return out, nil
 }
 
+// step is something that is done to the group while commands come, until a span after it is done.
+type step struct {
+	what string
+	do   func() error
+	span time.Duration
+}
+
+func (v *service) steps(ctx context.Context, s site, dir string, session time.Duration, second **process) []step {
+	join := func() (err error) { *second, err = v.enter(ctx, s, "b", dir, session); return err }
+	return []step{
+		{"joins", join, 12 * time.Second},
+		{"leaves in order", func() error { (*second).stop(); *second = nil; return nil }, 10 * time.Second},
+		{"joins again", join, 12 * time.Second},
+		{"is killed", func() error { (*second).kill(); *second = nil; return nil }, session + 12*time.Second},
+	}
+}
+
 func tooks(all []arrival) []time.Duration {
 	out := make([]time.Duration, 0, len(all))
 	for _, a := range all {
@@ -104,22 +112,27 @@ func tooks(all []arrival) []time.Duration {
 	return out
 }
 
-// disturb does something one second into a span of commands, and looks at what they met.
-func (v *service) disturb(
-	ctx context.Context, s site, st *stream, what string, do func() error, rate int, span time.Duration, normal float64,
-) (event, []time.Duration, error) {
+// disturb takes a step while commands come, and looks at what they met.
+func (v *service) disturb(ctx context.Context, s site, st *stream, do step, rate int, normal float64) (event, []time.Duration, error) {
 	before, err := v.owners(ctx, s)
 	if err != nil {
 		return event{}, nil, err
 	}
-	e := event{What: what}
+	e := event{What: do.what}
+	var over atomic.Int64 // when the step was taken, since the beginning of the schedule; 0: not yet
+	began := time.Now()
 	done := make(chan error, 1)
 	go func() {
 		time.Sleep(time.Second)
 		e.at = time.Now()
-		done <- do()
+		err := do.do()
+		over.Store(int64(time.Since(began)))
+		done <- err
 	}()
-	arrived, late, err := st.both(ctx, rate, span)
+	arrived, late, err := st.both(ctx, rate, func(elapsed time.Duration) bool {
+		at := time.Duration(over.Load())
+		return at == 0 || elapsed < at+do.span
+	})
 	if err := errors.Join(err, <-done); err != nil {
 		return event{}, nil, err
 	}

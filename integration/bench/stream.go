@@ -23,6 +23,7 @@ type stream struct {
 	mu      sync.Mutex
 	waiting map[string][]time.Time // by key: when the commands without an answer were to be sent; zero: before the loop
 	sent    int
+	heard   int
 	failed  error
 }
 
@@ -94,12 +95,11 @@ func (st *stream) backlog(ctx context.Context, n int) error {
 	return st.sender.Flush(ctx)
 }
 
-// run sends at the times of the schedule and returns how late it was itself.
-func (st *stream) run(ctx context.Context, rate int, d time.Duration) ([]time.Duration, error) {
-	total := int(float64(rate) * d.Seconds())
-	late := make([]time.Duration, 0, total)
+// run sends at the times of the schedule, as long as more says so, and returns how late it was itself.
+func (st *stream) run(ctx context.Context, rate int, more func(elapsed time.Duration) bool) ([]time.Duration, error) {
+	var late []time.Duration
 	start, gap := time.Now().Add(10*time.Millisecond), time.Second/time.Duration(rate)
-	for i := range total {
+	for i := 0; more(time.Duration(i) * gap); i++ {
 		intended := start.Add(time.Duration(i) * gap)
 		if wait := time.Until(intended); wait > 0 {
 			time.Sleep(wait)
@@ -112,35 +112,83 @@ func (st *stream) run(ctx context.Context, rate int, d time.Duration) ([]time.Du
 	return late, st.sender.Flush(ctx)
 }
 
-// receive takes n answers. One that no command waits for makes the run void.
-func (st *stream) receive(ctx context.Context, n int) ([]arrival, error) {
-	all := make([]arrival, 0, n)
-	for n > 0 {
-		fetches := st.reader.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return all, fmt.Errorf("%d answers are missing: %w", n, err)
+// receive takes answers until every command that was sent has one and sent is closed. One that no command waits for makes
+// the run void.
+func (st *stream) receive(ctx context.Context, sent <-chan struct{}) ([]arrival, error) {
+	var all []arrival
+	for {
+		over := isClosed(sent) // asked before the count: what is sent after that is counted then
+		if st.answered() && over {
+			return all, nil
 		}
-		now := time.Now()
-		var bad error
-		st.mu.Lock()
-		fetches.EachRecord(func(r *kgo.Record) {
-			key := string(r.Key)
-			queue := st.waiting[key]
-			if len(queue) == 0 {
-				bad = fmt.Errorf("%w: an answer came twice or from nowhere", errVoid)
-				return
-			}
-			intended := queue[0]
-			st.waiting[key] = queue[1:]
-			n--
-			if !intended.IsZero() {
-				all = append(all, arrival{intended, now.Sub(intended), topics.Partition(key, st.br.partitions)})
-			}
-		})
-		st.mu.Unlock()
-		if bad != nil {
-			return all, bad
+		if ctx.Err() != nil {
+			return all, fmt.Errorf("answers are missing: %w", ctx.Err())
+		}
+		soon, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		fetches := st.reader.PollFetches(soon)
+		cancel()
+		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return all, fmt.Errorf("read answers: %w", err)
+		}
+		var err error
+		if all, err = st.match(fetches, all); err != nil {
+			return all, err
 		}
 	}
-	return all, nil
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func (st *stream) answered() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.sent == st.heard
+}
+
+// match finds the commands that were answered.
+func (st *stream) match(fetches kgo.Fetches, all []arrival) ([]arrival, error) {
+	now := time.Now()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var bad error
+	fetches.EachRecord(func(r *kgo.Record) {
+		key := string(r.Key)
+		queue := st.waiting[key]
+		if len(queue) == 0 {
+			bad = fmt.Errorf("%w: an answer came twice or from nowhere", errVoid)
+			return
+		}
+		st.waiting[key] = queue[1:]
+		st.heard++
+		if intended := queue[0]; !intended.IsZero() {
+			all = append(all, arrival{intended, now.Sub(intended), topics.Partition(key, st.br.partitions)})
+		}
+	})
+	return all, bad
+}
+
+// both sends and receives side by side.
+func (st *stream) both(ctx context.Context, rate int, more func(elapsed time.Duration) bool) ([]arrival, []time.Duration, error) {
+	sent := make(chan struct{})
+	var late []time.Duration
+	var failed error
+	go func() {
+		defer close(sent)
+		late, failed = st.run(ctx, rate, more)
+	}()
+	arrived, err := st.receive(ctx, sent)
+	<-sent
+	return arrived, late, errors.Join(err, failed)
+}
+
+// lasting is a schedule of a fixed length.
+func lasting(d time.Duration) func(time.Duration) bool {
+	return func(elapsed time.Duration) bool { return elapsed < d }
 }
