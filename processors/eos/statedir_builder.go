@@ -27,16 +27,23 @@ func (d *stateDir) builder(ctx context.Context, logs *tableLogs, o storeOptions)
 	}
 }
 
-var errAssignmentOver = errors.New("eos: store: the assignment has ended")
+var (
+	errAssignmentOver = errors.New("eos: store: the assignment has ended")
+	errIncomplete     = errors.New("eos: store: the recovery was broken off")
+)
 
 // assignment is a store as one Goka partition table sees it, from Open to Close.
 //
-// Goka may leave a MarkRecovered behind when its context ends; that one must not end the recovery of the next assignment.
+// When its context ends, Goka marks a table as recovered that is not, and perhaps later than it closes it. Neither may end the recovery, this one's or that
+// of the next assignment: rows would be served, and called complete, that are not.
 type assignment struct {
 	*store
 	ctx  context.Context // storage.Storage has none to pass
 	logs *tableLogs
-	open bool // under store.mu
+
+	// Under store.mu.
+	open       bool
+	start, end int64 // of the log when the load under way began
 }
 
 // Open begins the recovery of this assignment.
@@ -75,15 +82,21 @@ func (a *assignment) GetOffset(def int64) (int64, error) {
 	if err := a.reconcile(start, end, time.Now()); err != nil {
 		return 0, err
 	}
+	a.mu.Lock()
+	a.start, a.end = start, end
+	a.mu.Unlock()
 	return a.store.GetOffset(def)
 }
 
-// MarkRecovered ends the recovery, unless the assignment has ended meanwhile.
+// MarkRecovered ends the recovery, if the rows contain all that the log had when it began and the assignment has not ended.
 func (a *assignment) MarkRecovered() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.open {
+	switch {
+	case !a.open:
 		return errAssignmentOver
+	case max(a.position.offset+1, a.start) < a.end:
+		return errIncomplete
 	}
 	return a.endRecovery()
 }
