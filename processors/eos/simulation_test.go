@@ -181,8 +181,10 @@ func (s *sim) launch(name string, fs *vfs.MemFS, rng *dice, died chan struct{}) 
 	var i *instance
 	i = s.newInstance(name, fs, append(slices.Clone(s.change), func(c *Config) {
 		c.SessionTimeout = 10 * time.Second
-		// The fake broker miscounts who has joined when a static member is replaced while it waits in SyncGroup; only this timeout ends that.
-		c.rebalanceTimeout = 15 * time.Second
+		// The fake broker miscounts who has joined when a static member is replaced while it waits in SyncGroup; only this timeout ends that. Every
+		// join starts it anew, and a join is given up and repeated after ten seconds more: with three members that came in turn (seed 1567, once), 15 s
+		// never ended.
+		c.rebalanceTimeout = 5 * time.Second
 		c.HotStandby, c.RecoverAhead = s.standby&1 != 0, s.standby&2 != 0
 		c.Hooks.At = func(point string) {
 			switch {
