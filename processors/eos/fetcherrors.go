@@ -14,7 +14,8 @@ import (
 func (r *reader) errors(fetches kgo.Fetches) (fatal error) {
 	fetches.EachError(func(topic string, partition int32, err error) {
 		switch {
-		case errors.Is(err, kgo.ErrClientClosed), isType[*kgo.ErrGroupSession](err):
+		case errors.Is(err, kgo.ErrClientClosed), isType[*kgo.ErrGroupSession](err), errors.Is(err, kerr.UnknownTopicID):
+			// A topic under another id was made again. The next member's assignment is compared with what there was (sameTopics).
 			fatal = errors.Join(fatal, err)
 		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 			// The poll's own end.

@@ -138,7 +138,7 @@ func (f *firing) send(partition int32, e dueEntry, now time.Time, o *outbox) {
 	}
 	o.produce(&kgo.Record{Topic: f.p.cfg.Deadlines.Topic, Partition: partition, Key: []byte(e.Key), Value: value})
 	if f.p.cfg.Hooks.Fired != nil {
-		f.p.cfg.Hooks.Fired(e.Kind)
+		o.note(func() { f.p.cfg.Hooks.Fired(e.Kind) })
 	}
 }
 

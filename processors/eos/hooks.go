@@ -21,7 +21,7 @@ type Hooks struct {
 	// Recovered gives the time a generation's tables took to catch up with the changelog, and for how many partitions.
 	Recovered func(elapsed time.Duration, partitions int)
 
-	// DeadLetter counts records sent to the dead letters, with the reason that is in their header.
+	// DeadLetter counts records sent to the dead letters, with the reason that is in their header. It, Moved and Fired count what was committed.
 	DeadLetter func(topic, reason string)
 
 	// Moved counts records found in the wrong partition and sent on.

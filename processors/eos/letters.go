@@ -53,6 +53,6 @@ func (p *Processor) DeadLetter(ctx goka.Context, reason, detail string) {
 	}
 	box.produce(deadLetter(r, p.cfg.Inputs[topic].DeadLetters, reason, detail))
 	if p.cfg.Hooks.DeadLetter != nil {
-		p.cfg.Hooks.DeadLetter(topic, reason)
+		box.note(func() { p.cfg.Hooks.DeadLetter(topic, reason) })
 	}
 }

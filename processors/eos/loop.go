@@ -83,6 +83,9 @@ func (l *loop) step() error {
 	}
 	fetches := l.m.poll(l.stop, l.idle(), l.p.cfg.MaxRecords)
 	l.p.at("poll")
+	if len(fetches) == 0 {
+		return nil // the client holds up rebalances for a poll that brings something: an error, if only that its time is over
+	}
 	g := l.p.generation.Load()
 	l.r.follow(g, &l.in)
 	if err := l.r.read(fetches, &l.in); err != nil {
@@ -224,6 +227,7 @@ func (l *loop) commit(t *transaction) error {
 			hooks.Handled(topic, n)
 		}
 	}
+	t.box.tell()
 	return nil
 }
 

@@ -180,7 +180,11 @@ func (m *member) onOffsets(ctx context.Context, offsets map[string]map[int32]kgo
 	m.mu.Lock()
 	assigned := m.latest
 	m.mu.Unlock()
-	initial, err := m.p.initialOffsets(ctx, assigned, offsets)
+	var initial map[topicPartition]int64
+	err := m.p.sameTopics(ctx)
+	if err == nil {
+		initial, err = m.p.initialOffsets(ctx, assigned, offsets)
+	}
 	if err == nil {
 		err = m.begin(ctx, assigned, initial)
 	}

@@ -1,9 +1,12 @@
 package eos
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // memoryFile keeps what this instance saw of its topics last. It is removed with the tables when the state is reset.
@@ -34,16 +37,50 @@ func (p *Processor) judgeMemory(refuse func(string, ...any)) {
 	for _, name := range p.keyed() {
 		before, known := last.Topics[name]
 		now, exists := p.facts.topics[name]
-		switch {
-		case !known || !exists:
-		case before.Partitions != now.partitions:
-			refuse("topic %s had %d partitions when this instance last ran and has %d: a partition count is never changed in place, because keys would lose their rows; make a new topic, or restore the count",
-				name, before.Partitions, now.partitions)
-		case before.ID != hex.EncodeToString(now.id[:]):
-			refuse("topic %s was deleted and made again since this instance last ran: what it held is gone, and the group's table and offsets speak of the old one; if that was intended, reset both (\"utopia state reset\", \"utopia offsets set\")",
-				name)
+		if !known || !exists {
+			continue
+		}
+		if err := changed(name, before, memoryTopic{hex.EncodeToString(now.id[:]), now.partitions}, "this instance last ran"); err != nil {
+			refuse("%w", err)
 		}
 	}
+}
+
+// changed says what is wrong with a topic that is no longer what it was, nil if it is.
+func changed(name string, before, now memoryTopic, since string) error {
+	switch {
+	case before.Partitions != now.Partitions:
+		return fmt.Errorf("topic %s had %d partitions when %s and has %d: a partition count is never changed in place, because keys would lose their rows; make a new topic, or restore the count",
+			name, before.Partitions, since, now.Partitions)
+	case before.ID != now.ID:
+		return fmt.Errorf("topic %s was deleted and made again since %s: what it held is gone, and the group's table and offsets speak of the old one; if that was intended, reset both (\"utopia state reset\", \"utopia offsets set\")",
+			name, since)
+	}
+	return nil
+}
+
+// sameTopics compares the topics with what they were when the processor started: an assignment must not go on with others. A client that runs never takes
+// a topic that was made again for the old one, but the next client would.
+func (p *Processor) sameTopics(ctx context.Context) error {
+	var now kadm.Metadata
+	err := p.retry(ctx, "look at the topics", func(ctx context.Context) (err error) {
+		if now, err = p.adm.Metadata(ctx, p.keyed()...); err != nil {
+			return err
+		}
+		return now.Topics.Error()
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range p.keyed() {
+		was, is := p.facts.topics[name], now.Topics[name]
+		err := changed(name, memoryTopic{hex.EncodeToString(was.id[:]), was.partitions}, memoryTopic{hex.EncodeToString(is.ID[:]), len(is.Partitions)},
+			"this process started")
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+	}
+	return nil
 }
 
 // remember keeps the facts for the next run.

@@ -43,6 +43,10 @@ func (p *producer) EmitWithHeaders(topic, key string, value []byte, headers goka
 		}
 		r := newRecord()
 		r.Topic, r.Key, r.Value, r.Partition = topic, keyBytes(key), value, byKey
+		if topic == o.table {
+			// That of its input, also if somebody gives the changelog more partitions meanwhile: no restart would find the row elsewhere.
+			r.Partition = topics.Partition(key, int32(len(o.written))) //nolint:gosec // Kafka numbers partitions by int32.
+		}
 		for k, v := range headers {
 			r.Headers = append(r.Headers, kgo.RecordHeader{Key: k, Value: v})
 		}
@@ -66,6 +70,9 @@ type outbox struct {
 	stamp   time.Time                  // of the transaction: the records' CreateTime, so that no record needs the clock
 	err     atomic.Pointer[produceErr] // the first failure since the reset
 	written []atomic.Int64             // per partition, the offset of the last changelog record, -1 if there is none
+
+	mu    sync.Mutex // guards notes: callbacks of several partitions send dead letters
+	notes []func()   // for the hooks, if the transaction commits
 }
 
 type produceErr struct {
@@ -86,6 +93,26 @@ func (o *outbox) reset(now time.Time) {
 	o.err.Store(nil)
 	for i := range o.written {
 		o.written[i].Store(-1)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.notes)
+	o.notes = o.notes[:0]
+}
+
+// note keeps what a hook is to be told once the transaction is committed: what is aborted happens again, and counts once.
+func (o *outbox) note(f func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.notes = append(o.notes, f)
+}
+
+// tell calls the hooks.
+func (o *outbox) tell() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, f := range o.notes {
+		f()
 	}
 }
 

@@ -54,14 +54,14 @@ func (t *transaction) take(in *intake) {
 		t.perTopic[l.r.Topic]++
 		t.box.produce(deadLetter(l.r, t.p.cfg.Inputs[l.r.Topic].DeadLetters, l.why.Reason, l.why.Detail))
 		if hooks.DeadLetter != nil {
-			hooks.DeadLetter(l.r.Topic, l.why.Reason)
+			t.box.note(func() { hooks.DeadLetter(l.r.Topic, l.why.Reason) })
 		}
 	}
 	for _, r := range in.moved {
 		t.perTopic[r.Topic]++
 		t.box.produce(moved(r))
 		if hooks.Moved != nil {
-			hooks.Moved(r.Topic)
+			t.box.note(func() { hooks.Moved(r.Topic) })
 		}
 	}
 	t.g.inflight.Add(int64(in.admitted))
