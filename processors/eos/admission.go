@@ -56,11 +56,14 @@ func (a *admission) judge(r *kgo.Record) (verdict, *Reject, error) {
 	return admitted, nil, nil
 }
 
-// sizeOf is what a record takes without compression. A broker measures compressed batches, so that one can be larger than what its topic takes.
+// sizeOf is what a record takes without compression, and without what we have added to it: one that was moved, or came back from the dead letters, must not
+// become too large by that. A broker measures compressed batches, so that a record can be larger than what its topic takes.
 func sizeOf(r *kgo.Record) int {
 	size := len(r.Key) + len(r.Value)
 	for _, h := range r.Headers {
-		size += len(h.Key) + len(h.Value)
+		if h.Key != HeaderMovedFrom && h.Key != HeaderRetryOf {
+			size += len(h.Key) + len(h.Value)
+		}
 	}
 	return size
 }

@@ -67,8 +67,9 @@ func openStateDir(fs vfs.FS, dir string) (*stateDir, error) {
 }
 
 func lockStateDir(fs vfs.FS, dir string) (io.Closer, error) {
+	const unwritable = "the state directory %s cannot be written: give it to the user that runs this process, or name another (--state-dir): %w"
 	if err := fs.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("make the state directory: %w", err)
+		return nil, fmt.Errorf(unwritable, dir, err)
 	}
 	lock, err := fs.Lock(fs.PathJoin(dir, lockFile))
 	if err == nil {
@@ -77,11 +78,11 @@ func lockStateDir(fs vfs.FS, dir string) (io.Closer, error) {
 	// What a held lock looks like differs between systems; a directory that cannot be written at all does not.
 	probe, perr := fs.Create(fs.PathJoin(dir, lockFile+".probe"), vfs.WriteCategoryUnspecified)
 	if perr != nil {
-		return nil, fmt.Errorf("write to the state directory: %w", perr)
+		return nil, fmt.Errorf(unwritable, dir, perr)
 	}
 	_ = probe.Close()
 	_ = fs.Remove(fs.PathJoin(dir, lockFile+".probe"))
-	return nil, fmt.Errorf("%s: %w: %w", dir, ErrStateLocked, err)
+	return nil, fmt.Errorf("%s: %w: stop that one, or give this one a directory of its own (--state-dir): %w", dir, ErrStateLocked, err)
 }
 
 // instance returns flag if it is not empty, else the UUID kept in the directory, made at the first call.
