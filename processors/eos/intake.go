@@ -100,8 +100,7 @@ func (r *reader) read(fetches kgo.Fetches, in *intake) error {
 			err = fmt.Errorf("records of %s/%d came without an assignment", tp.topic, tp.partition)
 			return
 		}
-		last := fp.Records[len(fp.Records)-1]
-		r.lag(tp).fetched(last, fp.LastStableOffset)
+		r.lag(tp).fetched(fp.Records, fp.LastStableOffset)
 		if h := r.held[tp]; h != nil {
 			h.records = append(h.records, fp.Records...)
 			return

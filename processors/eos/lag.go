@@ -11,11 +11,26 @@ type lag struct {
 	next int64     // offset after what was polled
 	end  int64     // last stable offset when it was polled
 	last time.Time // of the last polled record: what comes next is not much younger
+
+	// The first polled record that is not committed. The record itself would keep a whole fetch in memory.
+	open  bool
+	from  int64
+	since time.Time
 }
 
-func (l *lag) fetched(last *kgo.Record, end int64) {
+// fetched notes what a poll brought.
+func (l *lag) fetched(records []*kgo.Record, end int64) {
+	last := records[len(records)-1]
 	l.next, l.end, l.last = last.Offset+1, end, last.Timestamp
+	for _, r := range records {
+		if !l.open && !r.Attrs.IsControl() {
+			l.waits(r)
+		}
+	}
 }
+
+// waits notes that r is the first record that is not committed.
+func (l *lag) waits(r *kgo.Record) { l.open, l.from, l.since = true, r.Offset, r.Timestamp }
 
 func (l *lag) behind() int64 { return max(0, l.end-l.next) }
 
@@ -36,7 +51,18 @@ func (r *reader) behind() (n int64) {
 	return n
 }
 
-// report tells Hooks.Input about every assigned partition.
+// committed notes that everything polled is handled, but for what is held.
+func (r *reader) committed() {
+	for tp, l := range r.lags {
+		l.open = false
+		if h := r.held[tp]; h != nil {
+			l.waits(h.records[0])
+		}
+	}
+}
+
+// report tells Hooks.Input about every assigned partition. What was polled counts until it is committed: a processor whose transactions fail has nothing left
+// to read, and its inputs grow old.
 func (r *reader) report(now time.Time) {
 	if r.p.cfg.Hooks.Input == nil || r.g == nil {
 		return
@@ -44,8 +70,8 @@ func (r *reader) report(now time.Time) {
 	for tp := range r.g.claims {
 		l := r.lag(tp)
 		behind, since := l.behind(), l.last
-		if h := r.held[tp]; h != nil {
-			behind, since = behind+int64(len(h.records)), h.records[0].Timestamp
+		if l.open {
+			behind, since = behind+l.next-l.from, l.since
 		}
 		var age time.Duration
 		if (behind > 0 || r.stopped[tp]) && !since.IsZero() {

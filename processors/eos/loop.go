@@ -212,6 +212,7 @@ func (l *loop) commit(t *transaction) error {
 		return err
 	}
 	l.failures = 0
+	l.r.committed()
 	// Let transactions grow only while reading lags behind: without a backlog a larger one only makes everybody wait.
 	if l.r.behind() > int64(t.records) {
 		l.window = min(2*l.window, l.p.cfg.CommitInterval)
