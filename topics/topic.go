@@ -163,6 +163,10 @@ func (t Topic) processors() []string {
 	return out
 }
 
+// unlimited is spelled out for retention.bytes: a cluster's own default, log.retention.bytes, would delete unhandled commands
+// and events that are to be kept for ever, whatever retention.ms says.
+const unlimited = "-1"
+
 // Config returns the topic's configuration as Kafka spells it. Partition count, replication factor and
 // min.insync.replicas depend on the cluster and are not in it (see Partitions, Replication, MinInSync).
 //
@@ -177,9 +181,11 @@ func (t Topic) Config() map[string]string {
 	case Delete:
 		c["cleanup.policy"] = "delete"
 		c["retention.ms"] = strconv.FormatInt(t.Retention.Milliseconds(), 10)
+		c["retention.bytes"] = unlimited
 	case Keep:
 		c["cleanup.policy"] = "delete"
-		c["retention.ms"] = "-1"
+		c["retention.ms"] = unlimited
+		c["retention.bytes"] = unlimited
 	case Compact:
 		c["cleanup.policy"] = "compact"
 		// A reader that was away longer than this could miss a deletion and must rebuild from the beginning.

@@ -168,11 +168,11 @@ func TestConfig(t *testing.T) {
 		want  map[string]string
 	}{
 		"an input log is deleted after a week, by the broker's clock": {topics.CustomerCommands, map[string]string{
-			"cleanup.policy": "delete", "retention.ms": fmt.Sprint((7 * 24 * time.Hour).Milliseconds()),
+			"cleanup.policy": "delete", "retention.ms": fmt.Sprint((7 * 24 * time.Hour).Milliseconds()), "retention.bytes": "-1",
 			"message.timestamp.type": "LogAppendTime", "max.message.bytes": "2097152",
 		}},
 		"an event store is kept for ever": {topics.CustomerEvents, map[string]string{
-			"cleanup.policy": "delete", "retention.ms": "-1",
+			"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1",
 			"message.timestamp.type": "CreateTime", "max.message.bytes": "2097152",
 		}},
 		"a state keeps the last record of each key": {topics.CustomerState, map[string]string{
@@ -180,7 +180,7 @@ func TestConfig(t *testing.T) {
 			"message.timestamp.type": "LogAppendTime", "max.message.bytes": "2097152",
 		}},
 		"a dead letter is larger than its record": {topics.CRMChanges.DLQ(), map[string]string{
-			"cleanup.policy": "delete", "retention.ms": fmt.Sprint((30 * 24 * time.Hour).Milliseconds()),
+			"cleanup.policy": "delete", "retention.ms": fmt.Sprint((30 * 24 * time.Hour).Milliseconds()), "retention.bytes": "-1",
 			"message.timestamp.type": "CreateTime", "max.message.bytes": "2097152",
 		}},
 	} {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 func TestScriptsWithoutCluster(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script/alone", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "cluster": startCluster, "registry": startRegistry},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "cluster": startCluster, "registry": startRegistry, "setting": setTopic},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("UTOPIA_BROKERS", "127.0.0.1:1")
 			env.Setenv("UTOPIA_REGISTRY", "http://127.0.0.1:1")
@@ -126,6 +127,24 @@ func startCluster(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Defer(c.Close)
 	ts.Setenv("UTOPIA_BROKERS", c.ListenAddrs()[0])
+}
+
+// setTopic changes a topic of the script's broker, as somebody's hand would: setting TOPIC NAME VALUE.
+func setTopic(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: setting TOPIC NAME VALUE")
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(ts.Getenv("UTOPIA_BROKERS")))
+	ts.Check(err)
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	set := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: args[1], Value: &args[2]}}
+	responses, err := kadm.NewClient(cl).AlterTopicConfigs(ctx, set, args[0])
+	ts.Check(err)
+	for _, r := range responses {
+		ts.Check(r.Err)
+	}
 }
 
 // startRegistry starts an empty schema registry of the script's own.

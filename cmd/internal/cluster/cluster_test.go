@@ -99,6 +99,7 @@ func TestEachKindOfDriftIsSeenAndPutRightUnlessItIsNotForApply(t *testing.T) {
 	commands, state := topics.CustomerCommands.Name, topics.CustomerState.Name
 	set(t, f, commands, "message.timestamp.type", "CreateTime")
 	set(t, f, commands, "retention.ms", "3600000")
+	set(t, f, commands, "retention.bytes", "1000000")
 	set(t, f, state, "cleanup.policy", "delete")
 	set(t, f, state, "max.message.bytes", "1000")
 	set(t, f, state, "min.insync.replicas", "2")
@@ -107,6 +108,8 @@ func TestEachKindOfDriftIsSeenAndPutRightUnlessItIsNotForApply(t *testing.T) {
 		"~ topic customer.commands.v1",
 		"-     message.timestamp.type   CreateTime",
 		"+     message.timestamp.type   LogAppendTime",
+		"-     retention.bytes          1000000",
+		"+     retention.bytes          -1",
 		"-     retention.ms             3600000 (1h0m0s)",
 		"+     retention.ms             604800000 (7 d)",
 		"~ topic customer.state.v1",

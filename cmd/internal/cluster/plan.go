@@ -205,14 +205,13 @@ func changesOf(t topics.Topic, sizes Sizes, detail kadm.TopicDetail, have map[st
 	if n := len(detail.Partitions); n != int(sizes.Partitions) {
 		fixed.Differences = append(fixed.Differences, Difference{partitionsSetting, strconv.Itoa(n), strconv.Itoa(int(sizes.Partitions))})
 	}
-	replicas := detail.Partitions.NumReplicas()
-	if replicas != int(sizes.Replication) {
-		fixed.Differences = append(fixed.Differences, Difference{replicationSetting, strconv.Itoa(replicas), strconv.Itoa(int(sizes.Replication))})
+	if have := replicasOf(detail.Partitions); have != strconv.Itoa(int(sizes.Replication)) {
+		fixed.Differences = append(fixed.Differences, Difference{replicationSetting, have, strconv.Itoa(int(sizes.Replication))})
 	}
 	if len(fixed.Differences) > 0 {
 		changes = append(changes, fixed)
 	}
-	want := settingsOf(t, sizes.MinInSync, max(replicas, 1))
+	want := settingsOf(t, sizes.MinInSync, max(detail.Partitions.NumReplicas(), 1))
 	alter := Change{Topic: t.Name, Action: Alter}
 	for _, k := range slices.Sorted(maps.Keys(want)) {
 		if have[k] != want[k] {
@@ -223,6 +222,20 @@ func changesOf(t topics.Topic, sizes Sizes, detail kadm.TopicDetail, have map[st
 		changes = append(changes, alter)
 	}
 	return changes
+}
+
+// replicasOf says how many replicas the partitions have. One partition with fewer than
+// the others is drift too: that one is lost with its brokers.
+func replicasOf(all kadm.PartitionDetails) string {
+	var counts []int
+	for _, p := range all {
+		counts = append(counts, len(p.Replicas))
+	}
+	least, most := slices.Min(counts), slices.Max(counts)
+	if least == most {
+		return strconv.Itoa(least)
+	}
+	return fmt.Sprintf("%d to %d", least, most)
 }
 
 // Count returns how many changes have the given action.
