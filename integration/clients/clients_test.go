@@ -105,10 +105,16 @@ func banner(out io.Reader, addresses chan<- [2]string) {
 // run runs a program to its end and returns what it printed.
 func run(t *testing.T, dir string, stdin io.Reader, name string, args ...string) []byte {
 	t.Helper()
+	return runIn(t, dir, nil, stdin, name, args...)
+}
+
+// runIn is run with an environment; nil is ours.
+func runIn(t *testing.T, dir string, env []string, stdin io.Reader, name string, args ...string) []byte {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience) // the first installation is the slowest
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Stdin = dir, stdin
+	cmd.Dir, cmd.Env, cmd.Stdin = dir, env, stdin
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
