@@ -64,9 +64,9 @@ vet:
 kill:
 	$(GO) test -tags "$(TAGS) kill" -timeout 20m -count 1 ./integration/kill/...
 
-# Clients nobody here wrote: confluent-kafka (Python) and, where it is installed, kcat.
+# Clients nobody here wrote: confluent-kafka (Python), kcat and Maven's (Java) where they are installed, and the README's blocks.
 foreign:
-	$(GO) test -tags "$(TAGS) foreign" -timeout 10m -count 1 ./integration/clients/...
+	$(GO) test -tags "$(TAGS) foreign" -timeout 20m -count 1 ./integration/clients/...
 
 # Apache Kafka and a real schema registry, from their Maven artifacts (integration/kafka/pom.xml).
 broker:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -57,10 +58,11 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script/system", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"link":  func(ts *testscript.TestScript, _ bool, args []string) { takeLink(ts, s, args) },
-			"raw":   func(ts *testscript.TestScript, _ bool, args []string) { produceRaw(ts, s, args) },
-			"value": takeValue,
+			"exits":  exits,
+			"link":   func(ts *testscript.TestScript, _ bool, args []string) { takeLink(ts, s, args) },
+			"raw":    func(ts *testscript.TestScript, _ bool, args []string) { produceRaw(ts, s, args) },
+			"value":  takeValue,
+			"people": writePeople,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("UTOPIA_BROKERS", s.Broker)
@@ -196,6 +198,20 @@ func produceRaw(ts *testscript.TestScript, s *system.System, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	ts.Check(cl.ProduceSync(ctx, &kgo.Record{Topic: args[0], Key: []byte(args[1]), Value: []byte(args[2])}).FirstErr())
+}
+
+// writePeople makes a file of JSON lines to import: people FILE N PREFIX.
+func writePeople(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: people FILE N PREFIX")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `{"id":"%s-%04d","name":"Somebody","email":"%[2]d@%[1]s.example","address":{"country":"NL","city":"Gouda","postCode":"2801 JG","street":"Markt %[2]d"}}`+"\n", args[2], i)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
 }
 
 // takeValue puts the word behind a label of the last output into a variable:

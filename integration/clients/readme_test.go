@@ -8,9 +8,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"utopia/topics"
 )
@@ -203,6 +208,42 @@ func TestTheReadmeInEveryLanguage(t *testing.T) {
 		run(t, project, nil, mvn, "--batch-mode", "--quiet", "compile", "exec:java", "-Dexec.mainClass=Readme")
 		answered(t, 1)
 	})
+}
+
+// TestTheReadmeDeploys types the README's lines for a cluster, on one of three brokers. Of the services it asks for the
+// effective configuration, which refuses what they would refuse; that they run is tested in cmd and in integration/kill.
+func TestTheReadmeDeploys(t *testing.T) {
+	dir := t.TempDir()
+	run(t, root, nil, "go", "build", "-o", dir+string(os.PathSeparator), "./cmd/...")
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.BrokerConfigs(map[string]string{"add.partitions.to.txn.retry.backoff.ms": "1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	registry := srfake.New()
+	t.Cleanup(registry.Close)
+	s := &system{bin: filepath.Join(dir, "utopia"), broker: cluster.ListenAddrs()[0], registry: registry.URL()}
+	known := []string{"utopia", "customer", "billing", "notification", "mail"}
+	seen := map[string]int{}
+	for line := range strings.Lines(s.block(t, "sh", "utopia topics plan")) {
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		if !slices.Contains(known, words[0]) {
+			t.Fatalf("the README deploys with %q", line)
+		}
+		seen[words[0]]++
+		line = strings.NewReplacer("kafka-1:9092", s.broker, "https://registry:8081", s.registry).Replace(line)
+		if words[0] != "utopia" && strings.HasPrefix(words[1], "--") {
+			line = strings.Replace(line, words[0], words[0]+" config check", 1)
+		}
+		t.Log(line)
+		runIn(t, dir, s.environment(), nil, "sh", "-eu", "-c", line)
+	}
+	if want := map[string]int{"utopia": 4, "customer": 1, "billing": 1, "notification": 1, "mail": 2}; !cmp.Equal(seen, want) {
+		t.Errorf("%v, want %v", seen, want)
+	}
 }
 
 func write(t *testing.T, file, text string) {

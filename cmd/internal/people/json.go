@@ -12,39 +12,58 @@ import (
 // maxLine bounds a JSON line: an address has at most 20 lines of 200 characters.
 const maxLine = 1 << 20
 
-var errLine = errors.New("a line is longer than 1 MiB")
+var errLine = errors.New("the line is longer than 1 MiB")
 
 type jsonReader struct {
-	lines *bufio.Scanner
-	n     int
+	r *bufio.Reader
+	n int
 }
 
-func newJSONReader(r io.Reader) *jsonReader {
-	s := bufio.NewScanner(r)
-	s.Buffer(make([]byte, 0, 64<<10), maxLine)
-	return &jsonReader{lines: s}
-}
+func newJSONReader(r io.Reader) *jsonReader { return &jsonReader{r: bufio.NewReaderSize(r, 64<<10)} }
 
 // Read implements Reader. Empty lines are passed over.
 func (j *jsonReader) Read() (Row, error) {
-	for j.lines.Scan() {
-		text := bytes.TrimSpace(j.lines.Bytes())
-		if len(text) == 0 {
+	for {
+		text, err := j.line()
+		if err != nil && !errors.Is(err, errLine) {
+			return Row{}, err
+		}
+		if err == nil && len(text) == 0 {
 			continue
 		}
 		j.n++
 		row := Row{Number: j.n}
-		if err := fromJSON(text, &row); err != nil {
+		if err == nil {
+			err = fromJSON(text, &row)
+		}
+		if err != nil {
 			return Row{}, &RowError{Number: j.n, Text: string(text), Err: err}
 		}
 		return row, nil
 	}
-	if err := j.lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return Row{}, errLine
-	} else if err != nil {
-		return Row{}, err
+}
+
+// line returns the next line. Of one that is too long it returns the beginning and
+// errLine; the next call goes on behind it.
+func (j *jsonReader) line() ([]byte, error) {
+	const shown = 1000
+	var text []byte
+	long := false
+	for {
+		part, err := j.r.ReadSlice('\n')
+		if long = long || len(text)+len(part) > maxLine; !long {
+			text = append(text, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err != nil && (!errors.Is(err, io.EOF) || len(text) == 0 && !long):
+			return nil, err
+		case long:
+			return text[:min(shown, len(text))], errLine
+		}
+		return bytes.TrimSpace(text), nil
 	}
-	return Row{}, io.EOF
 }
 
 // fromJSON accepts the columns side by side, or those of the address in an

@@ -169,13 +169,43 @@ func TestAFileThatCannotBeReadAtAll(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	r, err := people.NewReader(people.JSONL, strings.NewReader(`{"id":"`+strings.Repeat("x", 2<<20)))
+}
+
+// A line that is too long is one bad row, and no more memory than a row may take.
+func TestALineThatIsTooLongIsOneBadRow(t *testing.T) {
+	long := `{"id":"` + strings.Repeat("x", 3<<20)
+	rows, bad := all(t, people.JSONL, strings.NewReader(`{"id":"a"}`+"\n"+long+"\"}\n"+`{"id":"c"}`+"\n"+long))
+	if len(rows) != 2 || rows[1].ID != "c" || rows[1].Number != 3 || !cmp.Equal(bad, []int{2, 4}) {
+		t.Errorf("%d rows, bad %v", len(rows), bad)
+	}
+	r, err := people.NewReader(people.JSONL, strings.NewReader(long))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var re *people.RowError
-	if _, err := r.Read(); err == nil || errors.Is(err, io.EOF) || errors.As(err, &re) {
-		t.Errorf("a line without end: %v", err)
+	if _, err := r.Read(); !errors.As(err, &re) || len(re.Text) > 2000 || !strings.Contains(re.Error(), "longer than 1 MiB") {
+		t.Errorf("%d bytes of text, %v", len(re.Text), err)
+	}
+	if _, err := r.Read(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last line: %v", err)
+	}
+}
+
+// A container's schema is looked at before its rows, as the header of CSV is.
+func TestAContainerWithOtherColumnsIsRefusedAsAWhole(t *testing.T) {
+	for fields, want := range map[string]string{
+		`{"name":"id","type":"string"},{"name":"straat","type":"string"}`:                        `there is no column "straat"`,
+		`{"name":"name","type":"string"}`:                                                        `there is no column "id"`,
+		`{"name":"id","type":"string"},{"name":"name","type":["null","R"]}`:                      "name is of type R, not text",
+		`{"name":"id","type":"string"},{"name":"name","type":{"type":"array","items":"string"}}`: "name is of type array",
+	} {
+		var b bytes.Buffer
+		if _, err := goavro.NewOCFWriter(goavro.OCFConfig{W: &b, Schema: `{"type":"record","name":"R","fields":[` + fields + `]}`}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := people.NewReader(people.Avro, &b); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", fields, err, want)
+		}
 	}
 }
 
