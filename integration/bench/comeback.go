@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"utopia/topics"
 )
 
 // comeback is how long an instance takes until it has its customers, from the start of its process.
@@ -29,10 +27,7 @@ func (v *service) comeback(ctx context.Context, contender string, customers int)
 	}
 	dir := v.stateDir(s, "one")
 	defer v.tidy(context.WithoutCancel(ctx), s, dir)
-	if err := v.clear(ctx, s, customers); err != nil {
-		return comeback{}, err
-	}
-	if err := v.br.renew(ctx, topics.CustomerCommands); err != nil {
+	if err := v.empty(ctx, s, customers); err != nil {
 		return comeback{}, err
 	}
 	out := comeback{Contender: contender, Customers: customers}

@@ -83,10 +83,7 @@ func cpuTime(p *process) time.Duration {
 
 // open begins with an empty log and a table of customers, writes a backlog and starts the contender.
 func (v *service) open(ctx context.Context, s site, backlog int) (*stream, *process, error) {
-	if err := v.clear(ctx, s, v.life.customers); err != nil {
-		return nil, nil, err
-	}
-	if err := v.br.renew(ctx, topics.CustomerCommands); err != nil {
+	if err := v.empty(ctx, s, v.life.customers); err != nil {
 		return nil, nil, err
 	}
 	answers := topics.CustomerReplies.Name

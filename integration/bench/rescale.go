@@ -41,7 +41,7 @@ func (v *service) rescale(ctx context.Context, contender string, rate int, sessi
 	if err != nil {
 		return rescaled{}, err
 	}
-	if err := errors.Join(v.clear(ctx, s, v.life.customers), v.br.renew(ctx, topics.CustomerCommands)); err != nil {
+	if err := v.empty(ctx, s, v.life.customers); err != nil {
 		return rescaled{}, err
 	}
 	l := v.life

@@ -122,6 +122,14 @@ func (v *service) clear(ctx context.Context, s site, customers int) error {
 	return nil
 }
 
+// empty is clear with an empty log of commands. The log goes first: a deleted topic takes the groups' offsets with it.
+func (v *service) empty(ctx context.Context, s site, customers int) error {
+	if err := v.br.renew(ctx, topics.CustomerCommands); err != nil {
+		return err
+	}
+	return v.clear(ctx, s, customers)
+}
+
 // tidy removes what only this trial used.
 func (v *service) tidy(ctx context.Context, s site, dirs ...string) {
 	if isTwin(s.contender) {

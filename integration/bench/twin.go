@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -49,11 +50,12 @@ func buildTwin(ctx context.Context) (*twin, error) {
 	return t, nil
 }
 
-// Names of the twin: at least once, with a record cache, or plain exactly once.
+// Names of the twin, by what is set beside the defaults.
 const (
 	streamsName   = "streams"
 	streamsCached = "streamsCached"
 	streamsALO    = "streamsAtLeastOnce"
+	streamsAtOnce = "streamsAtOnce" // tasks move at once, not when a warm-up replica has caught up
 )
 
 func isTwin(contender string) bool { return strings.HasPrefix(contender, streamsName) }
@@ -75,12 +77,16 @@ func (t *twin) start(ctx context.Context, application string, s spec) (*process,
 	if session == 0 {
 		session = 45 * time.Second // the default
 	}
+	lag := "10000" // the default of acceptable.recovery.lag
+	if s.Contender == streamsAtOnce {
+		lag = strconv.FormatInt(math.MaxInt64, 10)
+	}
 	// A heap of a fixed limit, so that memory can be compared: without one a JVM takes a quarter of the machine.
 	args := append([]string{
 		"-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", t.classpath, "utopia.bench.Twin",
 		"brokers=" + s.Broker, "application=" + application, "dir=" + s.Dir, "instance=" + s.instance(),
 		"guarantee=" + guarantee, "commit=" + strconv.FormatInt(s.Commit.Milliseconds(), 10), "threads=2",
-		"session=" + strconv.FormatInt(session.Milliseconds(), 10), "cache=" + strconv.FormatBool(s.Contender == streamsCached),
+		"session=" + strconv.FormatInt(session.Milliseconds(), 10), "cache=" + strconv.FormatBool(s.Contender == streamsCached), "lag=" + lag,
 	}, t.ids...)
 	return startCommand(exec.CommandContext(ctx, "java", args...))
 }

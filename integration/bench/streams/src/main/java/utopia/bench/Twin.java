@@ -89,7 +89,7 @@ public final class Twin {
         p.put("main.consumer.group.instance.id", o.get("instance"));
         p.put("main.consumer.session.timeout.ms", o.get("session"));
         p.put("producer.transaction.timeout.ms", "10000");
-        p.put("num.standby.replicas", o.getOrDefault("standby", "0"));
+        p.put("acceptable.recovery.lag", o.get("lag"));
         return p;
     }
 }
