@@ -54,10 +54,16 @@ func TestMistakes(t *testing.T) {
 			}
 			t.Run(mistake, func(t *testing.T) {
 				t.Parallel()
+				made := 0
 				for seed := uint64(1); seed <= mostSeeds; seed++ {
 					r := planOf(seed).run(t, mistake)
+					made += r.hits["mistakes made"]
 					if !r.failed() {
 						continue
+					}
+					if made == 0 {
+						t.Errorf("the mistake was not made, but seed %d fails:\n%s", seed, strings.Join(r.all, "\n"))
+						return
 					}
 					first, _, _ := strings.Cut(r.all[0], "\n")
 					mu.Lock()
@@ -66,7 +72,7 @@ func TestMistakes(t *testing.T) {
 					t.Logf("found by seed %d:\n%s", seed, strings.Join(r.all, "\n"))
 					return
 				}
-				t.Error("not found")
+				t.Errorf("not found, although made %d times", made)
 			})
 		}
 	})

@@ -173,8 +173,14 @@ func (w *world) logger(name string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(&w.log, nil)).With(slog.String("at", name))
 }
 
-// sabotage says which mistakes are made.
-func (w *world) sabotage(mistake string) bool { return mistake == w.mistake }
+// sabotage says which mistakes are made, and counts.
+func (w *world) sabotage(mistake string) bool {
+	if mistake != w.mistake {
+		return false
+	}
+	w.hit("mistakes made")
+	return true
+}
 
 // load sends traffic until ctx ends, in bursts.
 func (w *world) load(ctx context.Context, rng *rand.Rand) {

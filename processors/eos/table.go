@@ -23,7 +23,7 @@ type table struct {
 	applied atomic.Int64 // offset of the last changelog record that was applied
 	end     atomic.Int64 // offset that recovery must reach, 0 while it is not known
 
-	reused bool // a mistake, for the test of the simulation: rows of an earlier generation are taken for the present ones
+	reused int64 // a mistake, for the test of the simulation: the rows of an earlier generation are taken for those of this offset
 }
 
 // tables are the partitions of the group's table in one generation. Goka opens them at the same time.
@@ -71,7 +71,13 @@ func (p *Processor) buildStorage(topic string, partition int32) (storage.Storage
 		return nil, fmt.Errorf("storage of %s/%d has an unexpected type", topic, partition)
 	}
 	tb := &table{Storage: s, st: a.store, p: p, partition: partition}
-	tb.reused = p.sabotaged("reuse the store after fencing") && a.store.recovered()
+	if a.store.recovered() && p.sabotaged("reuse the store after fencing") {
+		end, err := p.logs.highWaterMark(g.ctx, topic, partition)
+		if err != nil {
+			return nil, err
+		}
+		tb.reused = end - 1
+	}
 	g.tables.add(tb)
 	return tb, nil
 }
@@ -123,8 +129,8 @@ func (t *table) check(key string, value []byte) error {
 // GetOffset implements storage.Storage.
 func (t *table) GetOffset(def int64) (int64, error) {
 	offset, err := t.Storage.GetOffset(def)
-	if err == nil && offset != def && t.reused {
-		offset = max(offset, t.end.Load()-1)
+	if err == nil && offset != def && t.reused > 0 {
+		offset = max(offset, t.reused)
 	}
 	if err == nil && offset != def {
 		t.from.Store(offset + 1)
