@@ -219,11 +219,11 @@ func (s *sum) add(hits map[string]int) {
 func (s *sum) mustHaveMet(t *testing.T) {
 	t.Helper()
 	want := []string{
-		"killed", "open at the kill", "aborts", "generations", "error injected", "stood still", "registry away", "disk damaged", "deadlines",
+		"killed", "open at the kill", "aborts", "generations", "error injected", "stood still", "registry away", "disk damaged",
 		"log: aborted records", "log: dead letters", "log: moved", "log: duplicates", "view answers",
 	}
 	if s.runs >= 200 {
-		want = append(want, "ended as fenced", "answer lost", "answer replaced", "request late", "cut", "cut in", "cut out", "came and went", "nights",
+		want = append(want, "ended as fenced", "answer lost", "answer replaced", "request late", "cut", "cut in", "cut out", "came and went", "nights", "deadlines",
 			"power cut", "never came back", "bit flip", "truncate", "lose file", "compacted", "coordinators moved", "clock wrong", "hot key")
 	}
 	for _, what := range want {
