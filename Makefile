@@ -1,6 +1,7 @@
 # make run     a living system in one process: embedded broker, sample people, a live screen
 # make test    unit, core, engine and command-line tests and 20 seeds of the whole system; needs nothing but Go
-# make check   format, lint, vet, build, the same tests and 100 seeds, kills of real binaries, clients of other languages
+# make check   format, lint, vet, build, the same tests and 100 seeds, kills of real binaries, clients of other languages,
+#              a real Kafka
 # make prove   seeds of the whole system for as long as it is told, and the mistakes that they must find: MINUTES=120, or PROVE_SEEDS=1000 FROM=1
 # make broker  the tier that needs a real Kafka: JDK and Maven, which download it once
 # make kafka   a real Kafka and a schema registry until interrupted; ARGS="--nodes 3 --transactions 1"
@@ -45,7 +46,7 @@ prove:
 		-minutes $(MINUTES) -workers $(WORKERS) -parallel $(WORKERS)
 
 check: SEEDS := 100
-check: fmt-check lint vet build test kill foreign
+check: fmt-check lint vet build test kill foreign broker
 
 fmt: $(LINT)
 	$(LINT) fmt
@@ -70,7 +71,10 @@ foreign:
 
 # Apache Kafka and a real schema registry, from their Maven artifacts (integration/kafka/pom.xml).
 broker:
-	$(GO) test -tags "$(TAGS) broker" -timeout 30m -count 1 ./integration/kafka/...
+	@mkdir -p .cache
+	$(GO) test -tags "$(TAGS) broker" -timeout 30m -count 1 -p 1 -v ./integration/kafka/... ./integration/broker/... > .cache/broker.log || \
+		{ tail -n 400 .cache/broker.log; echo "the broker tier failed; all of its output is in .cache/broker.log"; exit 1; }
+	@grep -E '^(ok|---|    ---)' .cache/broker.log
 
 kafka:
 	@$(GO) run ./integration/kafka/serve $(ARGS)

@@ -65,7 +65,7 @@ utopia doctor`,
 	}
 	add(groupPeople, a.customerCommand(), a.billingCommand(), a.notificationsCommand(), a.crmCommand())
 	add(groupRecords, a.produceCommand(), a.consumeCommand(), a.encodeCommand(), a.schemasCommand())
-	add(groupCluster, a.topicsCommand(), a.doctorCommand(), a.offsetsCommand(), a.dlqCommand(), a.stateCommand(), a.configCommand())
+	add(groupCluster, a.topicsCommand(), a.aclCommand(), a.doctorCommand(), a.offsetsCommand(), a.dlqCommand(), a.stateCommand(), a.configCommand())
 	root.AddCommand(newUpCommand(a), newBrokerCommand(a))
 	return root
 }

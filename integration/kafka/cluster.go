@@ -31,6 +31,8 @@ type Cluster struct {
 	id      string
 	nodes   []*node
 	seeds   []string
+
+	authority *authority // of a secured cluster
 }
 
 // Run starts a cluster that keeps its data and logs in dir, and returns when it takes requests. Close ends it; so does the
@@ -71,13 +73,18 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.options.Secure {
+		if c.authority, err = newAuthority(c.dir); err != nil {
+			return err
+		}
+	}
 	common := c.options.properties(ports[2*n:])
 	for i := range n {
 		one := &node{
 			id: i + 1, dir: filepath.Join(c.dir, fmt.Sprintf("node-%d", i+1)), parts: c.parts, heap: c.options.Heap, warm: c.options.Warm,
 			clients: loopback(ports[i]), brokers: loopback(ports[n+i]), controllers: loopback(ports[2*n+i]),
 		}
-		if err := one.prepare(common, c.options); err != nil {
+		if err := one.prepare(common, c.options, c.authority); err != nil {
 			return err
 		}
 		c.nodes = append(c.nodes, one)
@@ -85,7 +92,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	}
 	formatted := make(chan error, n)
 	for _, one := range c.nodes {
-		go func() { formatted <- one.format(ctx, c.id, c.options.Transactions) }()
+		go func() { formatted <- one.format(ctx, c.id, c.options.Transactions, c.authority) }()
 	}
 	for range c.nodes {
 		err = errors.Join(err, <-formatted)
@@ -142,7 +149,14 @@ func (c *Cluster) Start(node int) error {
 // Ready returns when every node that was started has joined and takes requests, and every partition has a leader and all
 // its replicas in sync.
 func (c *Cluster) Ready(ctx context.Context) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.seeds...), kgo.MetadataMinAge(50*time.Millisecond), kgo.RetryTimeout(2*time.Second))
+	var login []kgo.Opt
+	if c.authority != nil {
+		var err error
+		if login, err = c.As(Admin, c.authority.password); err != nil {
+			return err
+		}
+	}
+	client, err := kgo.NewClient(append(login, kgo.SeedBrokers(c.seeds...), kgo.MetadataMinAge(50*time.Millisecond), kgo.RetryTimeout(2*time.Second))...)
 	if err != nil {
 		return err
 	}

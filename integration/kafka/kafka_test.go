@@ -34,10 +34,10 @@ func TestMain(m *testing.M) {
 func parent(dir string) {
 	c, err := kafka.Run(context.Background(), dir, kafka.Options{})
 	if err != nil {
-		os.Stderr.WriteString(err.Error())
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Stdout.WriteString(c.Brokers() + "\n")
+	fmt.Fprintln(os.Stdout, c.Brokers())
 	select {}
 }
 

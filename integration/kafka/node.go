@@ -38,7 +38,7 @@ func (n *node) process() *process {
 }
 
 // prepare writes the node's properties.
-func (n *node) prepare(common map[string]string, o Options) error {
+func (n *node) prepare(common map[string]string, o Options, a *authority) error {
 	advertise := o.Advertise
 	if advertise == nil {
 		advertise = func(_ Listener, _ int, address string) (string, error) { return address, nil }
@@ -60,6 +60,13 @@ func (n *node) prepare(common map[string]string, o Options) error {
 	if err := os.MkdirAll(n.dir, 0o750); err != nil {
 		return err
 	}
+	if a != nil {
+		store := filepath.Join(n.dir, "server.pem")
+		if err := a.issue(n.id, store); err != nil {
+			return err
+		}
+		maps.Copy(p, a.properties(store))
+	}
 	return os.WriteFile(n.properties(), []byte(propertiesFile(p)), 0o600)
 }
 
@@ -71,10 +78,13 @@ func (n *node) java(jvm []string, main string, args ...string) []string {
 }
 
 // format gives the node's data directory its cluster and the features it begins with.
-func (n *node) format(ctx context.Context, cluster string, transactions int) error {
+func (n *node) format(ctx context.Context, cluster string, transactions int, a *authority) error {
 	args := []string{"format", "--cluster-id", cluster, "--config", n.properties()}
 	if transactions != 0 {
 		args = append(args, "--feature", fmt.Sprintf("transaction.version=%d", transactions))
+	}
+	if a != nil {
+		args = append(args, "--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", Admin, a.password))
 	}
 	cmd := exec.CommandContext(ctx, "java", n.java([]string{firstCompiler, "-Xmx128m"}, "kafka.tools.StorageTool", args...)...) //nolint:gosec // our own words
 	if out, err := cmd.CombinedOutput(); err != nil {

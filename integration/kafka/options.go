@@ -19,6 +19,8 @@ type Options struct {
 	// Warm lets the JVM compile all it can, for measurements. Otherwise only its first compiler works, and a node starts with
 	// half of the CPU time.
 	Warm bool
+	// Secure makes clients use TLS and SASL/SCRAM, and gives nobody but Admin a right that was not granted.
+	Secure bool
 	// Properties are server properties beside or instead of those that Start sets. "node.id" and ports are not to be set.
 	Properties map[string]string
 	// Advertise returns the address that a node tells others for a listener; it is called once for each before the node

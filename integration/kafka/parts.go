@@ -14,10 +14,10 @@ import (
 )
 
 //go:embed pom.xml
-var pom []byte //nolint:gochecknoglobals // go:embed allows no other form
+var pom []byte
 
 //go:embed log4j2.properties
-var logging []byte //nolint:gochecknoglobals // go:embed allows no other form
+var logging []byte
 
 // Cache is where downloads and the logs of failed runs are kept: .cache/kafka of the module that the working directory is
 // in. Git ignores it.

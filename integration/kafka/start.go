@@ -9,34 +9,34 @@ import (
 )
 
 // Start runs a cluster until the test ends. If the test fails, the nodes' logs are kept and the test says where.
-func Start(t testing.TB, options Options) *Cluster {
-	t.Helper()
+func Start(tb testing.TB, options Options) *Cluster {
+	tb.Helper()
 	began := time.Now()
-	c, err := Run(t.Context(), tempDir(t), options)
+	c, err := Run(tb.Context(), tempDir(tb), options)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Logf("Kafka with %d nodes took requests after %v", len(c.nodes), time.Since(began).Round(time.Millisecond))
-	t.Cleanup(func() {
+	tb.Logf("Kafka with %d nodes took requests after %v", len(c.nodes), time.Since(began).Round(time.Millisecond))
+	tb.Cleanup(func() {
 		c.Close()
-		if t.Failed() {
-			keep(t, c.KeepLogs)
+		if tb.Failed() {
+			keep(tb, c.KeepLogs)
 		}
 	})
 	return c
 }
 
 // StartRegistry runs a registry until the test ends.
-func StartRegistry(t testing.TB) *Registry {
-	t.Helper()
-	r, err := RunRegistry(t.Context(), tempDir(t))
+func StartRegistry(tb testing.TB) *Registry {
+	tb.Helper()
+	r, err := RunRegistry(tb.Context(), tempDir(tb))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		r.Close()
-		if t.Failed() {
-			keep(t, func(dir string) error {
+		if tb.Failed() {
+			keep(tb, func(dir string) error {
 				if err := os.MkdirAll(dir, 0o750); err != nil {
 					return err
 				}
@@ -48,26 +48,26 @@ func StartRegistry(t testing.TB) *Registry {
 }
 
 // tempDir is a directory whose name is no list to Kafka: a test's own may have commas.
-func tempDir(t testing.TB) string {
-	t.Helper()
+func tempDir(tb testing.TB) string {
+	tb.Helper()
 	dir, err := os.MkdirTemp("", "kafka-") //nolint:usetesting // see above
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
 
 // keep saves logs before their directory is removed.
-func keep(t testing.TB, save func(dir string) error) {
-	t.Helper()
+func keep(tb testing.TB, save func(dir string) error) {
+	tb.Helper()
 	cache, err := Cache()
 	if err == nil {
-		dir := filepath.Join(cache, "failed", regexp.MustCompile(`[^\w.-]+`).ReplaceAllString(t.Name(), "_"))
+		dir := filepath.Join(cache, "failed", regexp.MustCompile(`[^\w.-]+`).ReplaceAllString(tb.Name(), "_"))
 		if err = save(dir); err == nil {
-			t.Logf("its logs are kept in %s", dir)
+			tb.Logf("its logs are kept in %s", dir)
 			return
 		}
 	}
-	t.Logf("its logs could not be kept: %v", err)
+	tb.Logf("its logs could not be kept: %v", err)
 }

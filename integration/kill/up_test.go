@@ -14,8 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
+	"utopia/integration/live"
 	"utopia/integration/traffic"
 )
 
@@ -28,38 +27,38 @@ func TestUpSurvivesKills(t *testing.T) {
 	}
 	t.Logf("seed %d", s)
 	random := rand.New(rand.NewPCG(s, 3))
-	w := &world{t: t, dir: t.TempDir(), bin: build(t, "./cmd/utopia", "./integration/check")}
+	w := &live.World{T: t, Dir: t.TempDir(), Bin: live.Build(t, "./cmd/utopia", "./integration/check")}
 	kafka, registry, page := freePort(t), freePort(t), freePort(t)
-	w.broker, w.registry = fmt.Sprintf("127.0.0.1:%d", kafka), fmt.Sprintf("http://127.0.0.1:%d", registry)
+	w.Brokers, w.Registry = fmt.Sprintf("127.0.0.1:%d", kafka), fmt.Sprintf("http://127.0.0.1:%d", registry)
 	u := &upProcess{
-		w: w, log: filepath.Join(w.dir, "up.log"), ready: fmt.Sprintf("http://127.0.0.1:%d/readyz", page),
+		w: w, log: filepath.Join(w.Dir, "up.log"), ready: fmt.Sprintf("http://127.0.0.1:%d/readyz", page),
 		args: []string{
-			"up", "--verbose", "--data", filepath.Join(w.dir, "data"),
+			"up", "--verbose", "--data", filepath.Join(w.Dir, "data"),
 			"--kafka-port", fmt.Sprint(kafka), "--registry-port", fmt.Sprint(registry), "--http-port", fmt.Sprint(page),
 		},
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of its log:\n%s", tail(u.log))
+			t.Logf("the end of its log:\n%s", live.Tail(u.log))
 		}
 	})
 	u.start()
-	w.connect()
-	sender, err := traffic.New(w.client, w.ids(), rand.New(rand.NewPCG(s, 1)))
+	w.Connect()
+	sender, err := traffic.New(w.Client, w.IDs(), rand.New(rand.NewPCG(s, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	const lives = 8
 	for range lives {
 		u.work(sender, time.Duration(1500+random.IntN(2500))*time.Millisecond)
-		w.client.Close()
+		w.Client.Close()
 		u.start()
-		w.connect() // a new producer: the old one does not know how much of what it sent arrived
-		sender.Through(w.client)
+		w.Connect() // a new producer: the old one does not know how much of what it sent arrived
+		sender.Through(w.Client)
 	}
-	w.settle(2*time.Minute, groups()...)
-	w.present(sender.Sent())
-	counted := w.check(true, u.log)
+	w.Settle(2*time.Minute, live.Groups()...)
+	w.Present(sender.Sent())
+	counted := w.Check(true, u.log)
 	if counted["commands"] < 300 {
 		t.Errorf("only %d commands in %d lives", counted["commands"], lives)
 	}
@@ -68,7 +67,7 @@ func TestUpSurvivesKills(t *testing.T) {
 
 // upProcess is one `utopia up` after the other.
 type upProcess struct {
-	w          *world
+	w          *live.World
 	args       []string
 	log, ready string
 	cmd        *exec.Cmd
@@ -76,26 +75,26 @@ type upProcess struct {
 
 // start starts it and waits until it is ready.
 func (u *upProcess) start() {
-	u.w.t.Helper()
+	u.w.T.Helper()
 	log, err := os.OpenFile(u.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		u.w.t.Fatal(err)
+		u.w.T.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	u.cmd = exec.Command(filepath.Join(u.w.bin, "utopia"), u.args...)
+	u.cmd = exec.Command(filepath.Join(u.w.Bin, "utopia"), u.args...)
 	u.cmd.Stdout, u.cmd.Stderr = log, log
 	if err := u.cmd.Start(); err != nil {
-		u.w.t.Fatal(err)
+		u.w.T.Fatal(err)
 	}
-	u.w.t.Cleanup(func() { _ = u.cmd.Process.Kill() })
-	ctx, cancel := context.WithTimeout(u.w.t.Context(), 90*time.Second)
+	u.w.T.Cleanup(func() { _ = u.cmd.Process.Kill() })
+	ctx, cancel := context.WithTimeout(u.w.T.Context(), 90*time.Second)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !u.isReady(ctx) {
 		select {
 		case <-ctx.Done():
-			u.w.t.Fatal("utopia up did not become ready")
+			u.w.T.Fatal("utopia up did not become ready")
 		case <-tick.C:
 		}
 	}
@@ -116,13 +115,13 @@ func (u *upProcess) isReady(ctx context.Context) bool {
 
 // work sends traffic and kills the process while it is under way.
 func (u *upProcess) work(sender *traffic.Traffic, after time.Duration) {
-	u.w.t.Helper()
-	ctx, cancel := context.WithCancel(u.w.t.Context())
+	u.w.T.Helper()
+	ctx, cancel := context.WithCancel(u.w.T.Context())
 	sent := make(chan error, 1)
 	go func() { sent <- sender.Run(ctx, 150) }()
 	select {
 	case err := <-sent:
-		u.w.t.Errorf("the traffic ended before the kill: %v", err)
+		u.w.T.Errorf("the traffic ended before the kill: %v", err)
 	case <-time.After(after):
 	}
 	_ = u.cmd.Process.Signal(syscall.SIGKILL)
@@ -133,54 +132,16 @@ func (u *upProcess) work(sender *traffic.Traffic, after time.Duration) {
 
 // stop ends it in order.
 func (u *upProcess) stop() {
-	u.w.t.Helper()
+	u.w.T.Helper()
 	_ = u.cmd.Process.Signal(syscall.SIGTERM)
 	ended := make(chan error, 1)
 	go func() { ended <- u.cmd.Wait() }()
 	select {
 	case err := <-ended:
 		if err != nil {
-			u.w.t.Errorf("stopped in order: %v", err)
+			u.w.T.Errorf("stopped in order: %v", err)
 		}
 	case <-time.After(30 * time.Second):
-		u.w.t.Error("it does not stop")
-	}
-}
-
-// present checks that every acknowledged record is where the broker said.
-func (w *world) present(acked []*kgo.Record) {
-	w.t.Helper()
-	type place struct {
-		topic     string
-		partition int32
-		offset    int64
-	}
-	missing := map[place]string{}
-	offsets := map[string]map[int32]kgo.Offset{}
-	for _, r := range acked {
-		missing[place{r.Topic, r.Partition, r.Offset}] = string(r.Value)
-		if offsets[r.Topic] == nil {
-			offsets[r.Topic] = map[int32]kgo.Offset{}
-		}
-		offsets[r.Topic][r.Partition] = kgo.NewOffset().AtStart()
-	}
-	reader, err := kgo.NewClient(kgo.SeedBrokers(w.broker), kgo.ConsumePartitions(offsets))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer reader.Close()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
-	defer cancel()
-	for len(missing) > 0 && ctx.Err() == nil {
-		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
-			p := place{r.Topic, r.Partition, r.Offset}
-			if want, ok := missing[p]; ok && want == string(r.Value) {
-				delete(missing, p)
-			}
-		})
-	}
-	w.t.Logf("%d acknowledged records", len(acked))
-	for p := range missing {
-		w.t.Errorf("acknowledged and lost: %s/%d@%d", p.topic, p.partition, p.offset)
+		u.w.T.Error("it does not stop")
 	}
 }

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"utopia/cmd/internal/cluster"
 	"utopia/topics"
@@ -69,6 +72,45 @@ func set(t *testing.T, f fake, topic, name, value string) {
 	t.Helper()
 	if _, err := f.adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}, topic); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The controller of a real cluster answers before its brokers have heard of a new topic.
+func TestApplyReturnsWhenTheBrokersKnowTheTopics(t *testing.T) {
+	c := kfake.MustCluster(kfake.NumBrokers(1))
+	t.Cleanup(c.Close)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.MetadataMinAge(10*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	f := fake{cl: cl, adm: kadm.NewClient(cl)}
+	plan := f.compare(t)
+	var created, looked atomic.Int32
+	c.ControlKey(int16(kmsg.CreateTopics), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		created.Add(1)
+		return nil, nil, false
+	})
+	c.ControlKey(int16(kmsg.Metadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		request := r.(*kmsg.MetadataRequest) //nolint:forcetypeassert // ControlKey sees to it
+		if int(created.Load()) < len(topics.All()) || len(request.Topics) == 0 || looked.Add(1) > 3 {
+			return nil, nil, false
+		}
+		answer := request.ResponseKind().(*kmsg.MetadataResponse) //nolint:forcetypeassert // the kind of its request
+		for _, asked := range request.Topics {
+			one := kmsg.NewMetadataResponseTopic()
+			one.Topic, one.ErrorCode = asked.Topic, kerr.UnknownTopicOrPartition.Code
+			answer.Topics = append(answer.Topics, one)
+		}
+		return answer, nil, true
+	})
+	if err := plan.Apply(t.Context(), f.adm, func(cluster.Change) {}); err != nil {
+		t.Fatal(err)
+	}
+	if n := looked.Load(); n < 4 {
+		t.Fatalf("it returned after %d looks, when the brokers did not know the topics", n)
 	}
 }
 

@@ -253,7 +253,8 @@ func (p Plan) Count(a Action) int {
 func (p Plan) Drifted() bool { return len(p.Changes) > 0 }
 
 // Apply creates and alters what the plan says, and calls done after each topic.
-// It goes on after a topic that fails and returns all failures. Nothing is ever
+// It goes on after a topic that fails, returns all failures, and returns when the
+// brokers know the new topics. Nothing is ever
 // deleted; a topic that somebody else created meanwhile is an error, so that its
 // settings are looked at first. ErrOtherPartitions, before anything is done, if
 // new topics would not fit the others.
@@ -263,11 +264,14 @@ func (p Plan) Apply(ctx context.Context, adm *kadm.Client, done func(Change)) er
 			p.Count(Create), p.sizes.Partitions, p.exist, n, ErrOtherPartitions, n)
 	}
 	var errs []error
+	var created []string
 	for _, c := range p.Changes {
 		var err error
 		switch c.Action {
 		case Create:
-			err = p.create(ctx, adm, c)
+			if err = p.create(ctx, adm, c); err == nil {
+				created = append(created, c.Topic)
+			}
 		case Alter:
 			err = alter(ctx, adm, c)
 		case Fixed:
@@ -279,7 +283,7 @@ func (p Plan) Apply(ctx context.Context, adm *kadm.Client, done func(Change)) er
 		}
 		done(c)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, awaitVisible(ctx, adm, created))...)
 }
 
 func (p Plan) create(ctx context.Context, adm *kadm.Client, c Change) error {

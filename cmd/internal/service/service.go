@@ -213,6 +213,9 @@ func (s Spec) serve(ctx context.Context, cfg *config.Config, log *slog.Logger, s
 	if err := waitForSchemas(ctx, s.Group, e.IDs, cfg.Registry, log); err != nil || ctx.Err() != nil {
 		return err // or told to stop before there was anything to finish
 	}
+	if err := waitForRights(ctx, s.Group, e.Client, log); err != nil || ctx.Err() != nil {
+		return err
+	}
 	hooks, counters := e.Metrics.Group(s.Group)
 	hooks.At = run.KillPoint()
 	p, err := s.New(processors.Options{

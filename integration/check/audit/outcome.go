@@ -23,9 +23,11 @@ type command struct {
 }
 
 // checkOutcomes checks that every record of the commands topic has exactly one outcome: a reply, a dead letter, or the
-// same record sent on to the right partition. And over all sendings of one command, that it was decided once.
+// same record sent on to the right partition, or sent again from the dead letters (that record then has the outcome). And
+// over all sendings of one command, that it was decided once.
 func (a *auditor) checkOutcomes(s service) {
-	dead, moved := a.deadLetters(s), a.movedFrom(s)
+	dead, again := a.deadLetters(s)
+	moved := a.movedFrom(s)
 	answers := map[place][]*record{}
 	for _, r := range a.log[s.replies] {
 		if !strings.HasSuffix(r.name, "Reply") {
@@ -39,8 +41,8 @@ func (a *auditor) checkOutcomes(s service) {
 		p := place{r.topic, r.partition, r.offset}
 		c := &command{record: r, replies: answers[p]}
 		delete(answers, p)
-		if n := len(c.replies) + dead[p] + moved[p]; n != 1 {
-			a.blame(outcomes, r, "%d replies, %d dead letters, sent on %d times", len(c.replies), dead[p], moved[p])
+		if n := len(c.replies) + dead[p] + moved[p] + again[p]; n != 1 {
+			a.blame(outcomes, r, "%d replies, %d dead letters, %d dead letters sent again, sent on %d times", len(c.replies), dead[p], again[p], moved[p])
 		}
 		a.count("commands", 1)
 		a.count("replies", len(c.replies))
@@ -167,19 +169,16 @@ func (a *auditor) checkCauses(s service, byID map[string][]*command) {
 	}
 }
 
-// deadLetters counts the dead letters of the commands topic by the record they were, without those that were sent again.
-func (a *auditor) deadLetters(s service) map[place]int {
-	again := map[string]bool{}
+// deadLetters counts the dead letters of the commands topic by the record they were, those that were sent again apart.
+func (a *auditor) deadLetters(s service) (dead, again map[place]int) {
+	retried := map[string]bool{}
 	for _, r := range a.log[s.commands] {
 		if from := r.headers["utopia-retry-of"]; from != "" {
-			again[from] = true
+			retried[from] = true
 		}
 	}
-	dead := map[place]int{}
+	dead, again = map[place]int{}, map[place]int{}
 	for _, r := range a.log[s.commands+".dlq"] {
-		if again[fmt.Sprintf("%s/%d/%d", r.topic, r.partition, r.offset)] {
-			continue
-		}
 		partition, errP := strconv.ParseInt(r.headers["utopia-partition"], 10, 32)
 		offset, errO := strconv.ParseInt(r.headers["utopia-offset"], 10, 64)
 		if errP != nil || errO != nil || r.headers["utopia-reason"] == "" || r.headers["utopia-topic"] != s.commands {
@@ -187,10 +186,14 @@ func (a *auditor) deadLetters(s service) map[place]int {
 			continue
 		}
 		p := place{s.commands, int32(partition), offset}
-		dead[p]++
+		if retried[fmt.Sprintf("%s/%d/%d", r.topic, r.partition, r.offset)] {
+			again[p]++
+		} else {
+			dead[p]++
+		}
 		a.checkAsReceived(r, p)
 	}
-	return dead
+	return dead, again
 }
 
 // checkAsReceived compares a dead letter with the record it was.

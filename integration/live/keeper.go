@@ -1,27 +1,28 @@
-//go:build kill
-
-package kill
+package live
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// keeper starts one instance of a binary again whenever it has died, as an orchestrator does.
-type keeper struct {
-	w        *world
-	name     string // of the instance
+// Keeper starts one instance of a binary again whenever it has died, as an orchestrator does.
+type Keeper struct {
+	Name string // of the instance
+	Log  string // where its output goes
+
+	w        *World
 	binary   string
 	args     []string
-	log      string
 	mu       sync.Mutex
 	cmd      *exec.Cmd
 	point    string // at which this life is to end; empty: nowhere
@@ -29,19 +30,20 @@ type keeper struct {
 	failures []error // lives that ended otherwise
 }
 
-func (w *world) keep(name, binary string, args ...string) *keeper {
-	return &keeper{
-		w: w, name: name, binary: binary, log: filepath.Join(w.dir, name+".log"), kills: map[string]int{},
+// Keep returns a keeper of an instance; Run makes it live.
+func (w *World) Keep(name, binary string, args ...string) *Keeper {
+	return &Keeper{
+		Name: name, Log: filepath.Join(w.Dir, name+".log"), w: w, binary: binary, kills: map[string]int{},
 		args: append([]string{
-			"run", "--state-dir", filepath.Join(w.dir, "state-"+name), "--instance", name, "--dev", "--http", "",
+			"run", "--state-dir", filepath.Join(w.Dir, "state-"+name), "--instance", name, "--dev", "--http", "",
 		}, args...),
 	}
 }
 
-// run lives until ctx ends; the last life ends with SIGTERM and must end well. As long as harm has not ended, every second
+// Run lives until ctx ends; the last life ends with SIGTERM and must end well. As long as harm has not ended, every second
 // life is told to die at some point of a transaction.
-func (k *keeper) run(ctx, harm context.Context, random *rand.Rand) {
-	log, err := os.OpenFile(k.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+func (k *Keeper) Run(ctx, harm context.Context, random *rand.Rand) {
+	log, err := os.OpenFile(k.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		k.fail(err)
 		return
@@ -68,12 +70,12 @@ func (k *keeper) run(ctx, harm context.Context, random *rand.Rand) {
 }
 
 // live is one life.
-func (k *keeper) live(ctx context.Context, log *os.File, die bool, random *rand.Rand) error {
-	cmd := exec.Command(filepath.Join(k.w.bin, k.binary), k.args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = k.w.environment(), log, log
+func (k *Keeper) live(ctx context.Context, log *os.File, die bool, random *rand.Rand) error {
+	cmd := exec.Command(filepath.Join(k.w.Bin, k.binary), k.args...) //nolint:noctx // our own binary; a signal ends it
+	cmd.Env, cmd.Stdout, cmd.Stderr = k.w.Environment(), log, log
 	k.mu.Lock()
 	if k.point = ""; die {
-		k.point = points()[random.IntN(len(points()))]
+		k.point = Points()[random.IntN(len(Points()))]
 		cmd.Env = append(cmd.Env, fmt.Sprintf("UTOPIA_KILL_AT=%s:%d", k.point, 1+random.IntN(30)))
 	}
 	if err := cmd.Start(); err != nil {
@@ -94,13 +96,13 @@ func (k *keeper) live(ctx context.Context, log *os.File, die bool, random *rand.
 	return cmd.Wait()
 }
 
-// points are where a transaction can be cut.
-func points() []string {
+// Points are where a transaction can be cut.
+func Points() []string {
 	return []string{"poll", "begin", "produce", "flush", "offsets_added", "end_sent", "end_answered", "store_applied"}
 }
 
-// kill sends SIGKILL to the present life.
-func (k *keeper) kill() {
+// Kill sends SIGKILL to the present life.
+func (k *Keeper) Kill() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.cmd != nil && k.cmd.Process != nil {
@@ -109,15 +111,29 @@ func (k *keeper) kill() {
 	}
 }
 
-// doomed tells whether the present life is to die at some point.
-func (k *keeper) doomed() bool {
+// Doomed tells whether the present life is to die at some point.
+func (k *Keeper) Doomed() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.point != ""
 }
 
-// deaths is how many lives ended with SIGKILL.
-func (k *keeper) deaths() int {
+// Kills counts the lives that ended with SIGKILL by where they were killed.
+func (k *Keeper) Kills() map[string]int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return maps.Clone(k.kills)
+}
+
+// Failures are the lives that ended otherwise.
+func (k *Keeper) Failures() []error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.failures)
+}
+
+// Deaths is how many lives ended with SIGKILL.
+func (k *Keeper) Deaths() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	n := 0
@@ -127,8 +143,8 @@ func (k *keeper) deaths() int {
 	return n
 }
 
-// failed returns what went wrong if lives end by themselves again and again.
-func (k *keeper) failed() error {
+// Failed returns what went wrong if lives end by themselves again and again.
+func (k *Keeper) Failed() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.failures) < 3 {
@@ -137,14 +153,14 @@ func (k *keeper) failed() error {
 	return errors.Join(k.failures...)
 }
 
-func (k *keeper) count() {
+func (k *Keeper) count() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.kills[k.point]++
 }
 
-func (k *keeper) fail(err error) {
+func (k *Keeper) fail(err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.failures = append(k.failures, fmt.Errorf("%s: %w", k.name, err))
+	k.failures = append(k.failures, fmt.Errorf("%s: %w", k.Name, err))
 }
