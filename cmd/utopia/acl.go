@@ -99,7 +99,7 @@ func (a *app) aclApplyCommand() *cobra.Command {
 		Long: `Grants what is missing, from any host, and prints it. It never takes a right away. Change
 the line "principal User:customer" of a file if the binary logs in by another name. It
 needs a principal that may describe and alter the cluster.`,
-		Example: "utopia acl apply cmd/customer/rights.acl cmd/billing/rights.acl --brokers kafka-1:9092\nutopia acl apply webshop.acl --dry-run",
+		Example: "utopia acl apply cmd/customer/rights.acl --brokers kafka-1:9092\nutopia acl apply webshop.acl --dry-run",
 		Args:    cli.Args("FILE..."),
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only print what would be granted")
