@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -23,9 +24,7 @@ func (r *running[S, C, E]) planCommand(src *input[C], in inbound, state S, handl
 	if err != nil {
 		panic(err)
 	}
-	if in.meta.CorrelationID == "" {
-		in.meta.CorrelationID = in.meta.CommandID
-	}
+	in.meta.CorrelationID = cmp.Or(in.meta.CorrelationID, in.meta.CommandID)
 	cmd, refusal := src.parse(in)
 	known, same, reused := findHandled(handled, id, body)
 	if same {

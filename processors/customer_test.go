@@ -30,11 +30,11 @@ type sent struct {
 	record     schemas.Record // nil: a tombstone
 }
 
-func newDesk(t testing.TB) *desk {
-	t.Helper()
+func newDesk(tb testing.TB) *desk {
+	tb.Helper()
 	g, err := customerGroup()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r := &running[customer.State, customer.Command, customer.Event]{
 		group: g, codecs: map[string]*schemas.Codec{}, byTopic: map[string]*input[customer.Command]{},
@@ -44,12 +44,12 @@ func newDesk(t testing.TB) *desk {
 		r.messages[g.code(err)] = err.Error()
 	}
 	if err := r.makeCodecs(schemas.NewMemoryIDs()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for i := range g.inputs {
 		r.byTopic[g.inputs[i].topic.Name] = &g.inputs[i]
 	}
-	return &desk{t: t, r: r, rows: map[string][]byte{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	return &desk{t: tb, r: r, rows: map[string][]byte{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 }
 
 // give handles one record and returns what followed from it.

@@ -46,7 +46,9 @@ func ExampleNewCustomerView() {
 	fmt.Println(processors.ByEmail(view, "Grace@example.org"))
 
 	cancel()
-	<-ended
+	if err := <-ended; err != nil {
+		fmt.Println(err)
+	}
 	// Output:
 	// Grace Hopper lives in Gouda
 	// [c-17] <nil>
@@ -81,7 +83,9 @@ func ExampleNewBillingView() {
 	}
 
 	cancel()
-	<-ended
+	if err := <-ended; err != nil {
+		fmt.Println(err)
+	}
 	// Output:
 	// customer version 3
 	// i-1 was issued to the address of version 1 and what follows goes to 3
@@ -115,7 +119,9 @@ func ExampleNewNotificationView() {
 	}
 
 	cancel()
-	<-ended
+	if err := <-ended; err != nil {
+		fmt.Println(err)
+	}
 	// Output:
 	// version 3 address [sent]
 }

@@ -208,7 +208,7 @@ func (m *member) begin(ctx context.Context, assigned map[string][]int32, initial
 	<-m.opened
 	m.endGeneration()
 	if m.p.standby != nil {
-		m.p.standby.hand(assigned)
+		m.p.standby.hand(assigned) //nolint:contextcheck // Followers outlive the assignment.
 	}
 	memberID, number := m.cl.GroupMetadata()
 	g := newGeneration(m.p, m.handler, memberID, number, assigned)

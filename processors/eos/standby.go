@@ -51,7 +51,7 @@ func newStandby(ctx context.Context, p *Processor) (*standby, error) {
 		return nil, err
 	}
 	s := &standby{p: p, log: log, stop: stop, ctx: ctx, followers: make(map[int32]*follower)}
-	s.follow(nil)
+	s.follow(nil) //nolint:contextcheck // Followers outlive whoever starts them.
 	return s, nil
 }
 
@@ -231,7 +231,7 @@ func (f *follower) recover(ctx context.Context, t *table) (int64, error) {
 func (f *follower) keep(ctx context.Context, t *table, at int64) error {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
-	var sure, mark = time.Now(), int64(-1) // the log ended at mark when it was asked
+	sure, mark := time.Now(), int64(-1) // the log ended at mark when it was asked
 	return f.read(ctx, at, tick.C, func(m *sarama.ConsumerMessage) (bool, error) {
 		if m == nil {
 			asked := time.Now()

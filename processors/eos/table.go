@@ -71,7 +71,7 @@ func (p *Processor) buildStorage(topic string, partition int32) (storage.Storage
 		return nil, fmt.Errorf("storage of %s/%d has an unexpected type", topic, partition)
 	}
 	tb := &table{Storage: s, st: a.store, p: p, partition: partition}
-	if a.store.recovered() && p.sabotaged("reuse the store after fencing") {
+	if a.recovered() && p.sabotaged("reuse the store after fencing") {
 		end, err := p.logs.highWaterMark(g.ctx, topic, partition)
 		if err != nil {
 			return nil, err

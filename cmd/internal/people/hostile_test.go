@@ -17,11 +17,11 @@ import (
 )
 
 // container is an object container with one block that says what it likes.
-func container(t testing.TB, schema, codec string, items int64, size int64, block []byte) []byte {
-	t.Helper()
+func container(tb testing.TB, schema, codec string, items, size int64, block []byte) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	if _, err := goavro.NewOCFWriter(goavro.OCFConfig{W: &b, Schema: schema, CompressionName: codec}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	header := bytes.Clone(b.Bytes())
 	out := binary.AppendVarint(binary.AppendVarint(header, items), size)

@@ -21,6 +21,8 @@ var pagesHTML string
 
 // pages are what a person sees in a browser: where everything is, the mails, and what to type for a link in one of them.
 // They change nothing: the page that confirms belongs to the gateway. A mail is shown as text, never as anybody's HTML.
+//
+//nolint:gochecknoglobals // A template that cannot be parsed fails every test, not a request.
 var pages = template.Must(template.New("pages").Parse(pagesHTML))
 
 // mailsShown bounds a list of mails; ?to=ADDRESS finds the others.
