@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"mime/quotedprintable"
 	"os"
@@ -31,10 +32,11 @@ func runScripts(t *testing.T, w *live.World) {
 		testscript.Run(t, testscript.Params{
 			Dir: "../../cmd/utopia/testdata/script/system", RequireExplicitExec: true, RequireUniqueNames: true,
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
-				"exits": exits,
-				"link":  func(ts *testscript.TestScript, _ bool, args []string) { takeLink(ts, w, args) },
-				"raw":   func(ts *testscript.TestScript, _ bool, args []string) { produceRaw(ts, w, args) },
-				"value": takeValue,
+				"exits":  exits,
+				"link":   func(ts *testscript.TestScript, _ bool, args []string) { takeLink(ts, w, args) },
+				"raw":    func(ts *testscript.TestScript, _ bool, args []string) { produceRaw(ts, w, args) },
+				"value":  takeValue,
+				"people": writePeople,
 			},
 			Setup: func(env *testscript.Env) error {
 				env.Setenv("PATH", w.Bin+string(os.PathListSeparator)+env.Getenv("PATH"))
@@ -82,6 +84,20 @@ func takeValue(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("no line begins with %q", args[1])
+}
+
+// writePeople writes customers to import: people FILE N PREFIX.
+func writePeople(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: people FILE N PREFIX")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `{"id":"%s-%04d","name":"Somebody","email":"%[2]d@%[1]s.example","address":{"country":"NL","city":"Gouda","postCode":"2801 JG","street":"Markt %[2]d"}}`+"\n", args[2], i)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
 }
 
 // produceRaw stores bytes as they are: raw TOPIC KEY VALUE.
