@@ -84,7 +84,7 @@ func (p *process) wait() {
 }
 
 // ended returns how it ended, and whether it has.
-func (p *process) ended() (error, bool) { //nolint:staticcheck // the error is the value here, not a failure
+func (p *process) ended() (error, bool) {
 	select {
 	case <-p.over:
 		p.mu.Lock()

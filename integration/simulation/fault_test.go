@@ -144,17 +144,36 @@ func service(place string) string {
 	return name
 }
 
-func isProcessor(place string) bool { return slices.Contains(processors4(), service(place)) }
-
 // schedule draws the faults of a run that lasts so long.
 func schedule(rng *rand.Rand, n int, lasts time.Duration) []fault {
 	weights := []struct {
 		kind   string
 		weight int
 	}{
-		{kill, 22}, {powerCut, 3}, {leaveFor, 2}, {stop, 5}, {standStill, 6}, {cutBoth, 4}, {cutOut, 4}, {cutIn, 4}, {loseAnswer, 8},
-		{wrongReply, 5}, {lateAsk, 5}, {refuse, 14}, {storm, 2}, {noRegistry, 3}, {wipe, 2}, {oldCopy, 2}, {bitFlip, 2}, {truncate, 1},
-		{loseFile, 1}, {skew, 3}, {hotKey, 2}, {night, 1}, {compaction, 2}, {rehash, 2},
+		{kill, 22},
+		{powerCut, 3},
+		{leaveFor, 2},
+		{stop, 5},
+		{standStill, 6},
+		{cutBoth, 4},
+		{cutOut, 4},
+		{cutIn, 4},
+		{loseAnswer, 8},
+		{wrongReply, 5},
+		{lateAsk, 5},
+		{refuse, 14},
+		{storm, 2},
+		{noRegistry, 3},
+		{wipe, 2},
+		{oldCopy, 2},
+		{bitFlip, 2},
+		{truncate, 1},
+		{loseFile, 1},
+		{skew, 3},
+		{hotKey, 2},
+		{night, 1},
+		{compaction, 2},
+		{rehash, 2},
 	}
 	total := 0
 	for _, w := range weights {

@@ -226,7 +226,7 @@ func (w *world) refuse(f fault) {
 	h := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{keyNamed(f.Key)}, Err: errNamed(f.Err), Count: f.N, When: transactional})
 	time.Sleep(10 * time.Second)
 	h.Remove()
-	w.hitN("error injected", int(h.Hits()))
+	w.hitN("error injected", h.Hits())
 }
 
 // transactional leaves the tests' own producer alone.

@@ -52,7 +52,6 @@ type life struct {
 
 	proc   atomic.Pointer[eos.Processor]
 	view   atomic.Pointer[customerView]
-	ready  func() bool // after it was made
 	open   atomic.Bool // a transaction is open
 	ending atomic.Bool // it was told to end: that it does is no surprise
 

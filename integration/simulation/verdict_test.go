@@ -126,7 +126,7 @@ func (w *world) compareView() {
 	v := w.places["view-0"].now.Load().view.Load()
 	w.until("I7 the view has caught up", time.Minute, func() bool {
 		clear(got)
-		if v == nil || v.View.Iterate(func(key string, row []byte) error { got[key] = bytes.Clone(row); return nil }) != nil {
+		if v == nil || v.Iterate(func(key string, row []byte) error { got[key] = bytes.Clone(row); return nil }) != nil {
 			return false
 		}
 		return maps.EqualFunc(want, got, bytes.Equal)

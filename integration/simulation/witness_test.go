@@ -124,8 +124,14 @@ func (s *witness) testify() {
 		at := -1 // index of the last answer in the log; -1 is before the first record
 		log := s.logs[viewed][key]
 		for _, said := range s.views[key] {
+			says := func(i int) bool {
+				if i < 0 {
+					return said == nil
+				}
+				return bytes.Equal(log[i].value, said) && (log[i].value == nil) == (said == nil)
+			}
 			next := at
-			for next < len(log) && !(next < 0 && said == nil || next >= 0 && bytes.Equal(log[next].value, said) && (log[next].value == nil) == (said == nil)) {
+			for next < len(log) && !says(next) {
 				next++
 			}
 			if next == len(log) {

@@ -44,8 +44,7 @@ type world struct {
 	witness    witness
 	dark       atomic.Bool // it is night
 
-	log     ring
-	verbose bool
+	log ring
 
 	mu   sync.Mutex
 	over bool // no fault may begin any more
