@@ -34,7 +34,7 @@ build:
 
 test:
 	@$(if $(RACE),,echo "no C compiler found: the tests run without the race detector")
-	$(GO) test $(RACE) -tags $(TAGS) -timeout 10m $$($(GO) list ./... | grep -v /integration/simulation)
+	$(GO) test $(RACE) -tags $(TAGS) -timeout 20m $$($(GO) list ./... | grep -v /integration/simulation)
 	@$(MAKE) --no-print-directory simulation SEEDS=$(SEEDS)
 
 # All services in virtual time. Without the race detector, which would take five times as long: it has the engine's own simulation.

@@ -275,8 +275,9 @@ func (w *world) config(name string, fs *vfs.MemFS, l *link) Config {
 			goka.Output(events, bytesCodec{}),
 			goka.Persist(bytesCodec{})),
 		FS: fs, Dir: "state", Instance: name,
-		Inputs: map[string]Input{commands: {DeadLetters: letters}},
-		Logger: logger,
+		HeartbeatInterval: 3 * time.Second, // hours of virtual time hold fewer of them
+		Inputs:            map[string]Input{commands: {DeadLetters: letters}},
+		Logger:            logger,
 		Hooks: Hooks{
 			Aborted:   func(reason string) { w.hit("aborted " + reason) },
 			Recovered: func(time.Duration, int) { w.hit("generation") },
