@@ -47,6 +47,7 @@ type world struct {
 	partitions int32
 	client     *kgo.Client // plain, for producing and checking
 	adm        *kadm.Client
+	think      func() // what a callback does first; may be nil
 
 	log  ring // the last lines of the engine's log
 	mu   sync.Mutex
@@ -235,8 +236,11 @@ func count(row []byte) uint64 {
 }
 
 // counterCallback is the counter. Commands that begin with "malformed" are dead letters found while handling.
-func counterCallback(dead func(goka.Context, string, string)) goka.ProcessCallback {
+func (w *world) counterCallback(dead func(goka.Context, string, string)) goka.ProcessCallback {
 	return func(ctx goka.Context, msg any) {
+		if w.think != nil {
+			w.think()
+		}
 		id, _ := msg.([]byte)
 		if strings.HasPrefix(string(id), "malformed") {
 			dead(ctx, "malformed", "")
@@ -271,7 +275,7 @@ func (w *world) config(name string, fs *vfs.MemFS, l *link) Config {
 	return Config{
 		Client: []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(l.dial)},
 		Graph: goka.DefineGroup(groupName,
-			goka.Input(commands, bytesCodec{}, counterCallback(dead)),
+			goka.Input(commands, bytesCodec{}, w.counterCallback(dead)),
 			goka.Output(events, bytesCodec{}),
 			goka.Persist(bytesCodec{})),
 		FS: fs, Dir: "state", Instance: name,

@@ -81,6 +81,12 @@ func simulate(tb testing.TB, seed uint64, change ...func(*Config)) map[string]in
 	defer w.close()
 	defer w.reap()
 	s := &sim{world: w, change: change, standby: seed / 2 % 4, rng: newDice(seed, 99), end: time.Now().Add(time.Duration(60+seed%120) * time.Second)}
+	thinks := newDice(seed, 5)
+	w.think = func() { // an engine that does not wait for its callbacks is found only if they take time
+		if thinks.IntN(50) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	final := make([]*instance, 2+seed%2)
 	for i := range final {
 		rng := newDice(seed, uint64(i)) //nolint:gosec // Not negative.
