@@ -1,6 +1,6 @@
 # make run     a living system in one process: embedded broker, sample people, a live screen
 # make test    unit, core, engine and command-line tests and 20 seeds of the whole system; needs nothing but Go
-# make check   format, lint, vet, build, the same tests and 100 seeds, kills of real binaries, clients of other languages,
+# make check   format, lint, vet, build, the same tests, kills of real binaries, clients of other languages,
 #              a real Kafka
 # make prove   seeds of the whole system for as long as it is told, and the mistakes that they must find: MINUTES=120, or PROVE_SEEDS=1000 FROM=1
 # make broker  the tier that needs a real Kafka: JDK and Maven, which download it once
@@ -45,7 +45,6 @@ prove:
 	$(GO) test -tags $(TAGS) -timeout 0 -count 1 -v ./integration/simulation -run 'TestMistakes|TestProve' -prove -seeds $(PROVE_SEEDS) -seed $(FROM) \
 		-minutes $(MINUTES) -workers $(WORKERS) -parallel $(WORKERS)
 
-check: SEEDS := 100
 check: fmt-check lint vet build test kill foreign broker
 
 fmt: $(LINT)
