@@ -1,10 +1,12 @@
 package eos
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 )
@@ -31,7 +33,11 @@ func (p *Processor) judgeMemory(refuse func(string, ...any)) {
 		return
 	}
 	var last memory
-	if json.Unmarshal(raw, &last) != nil || last.Cluster != p.facts.cluster {
+	sum, body, _ := bytes.Cut(raw, []byte{' '})
+	if string(sum) != checksum(body) { // damaged: better no memory than a wrong one
+		return
+	}
+	if json.Unmarshal(body, &last) != nil || last.Cluster != p.facts.cluster {
 		return
 	}
 	for _, name := range p.keyed() {
@@ -95,11 +101,14 @@ func (p *Processor) remember() error {
 	if err != nil {
 		return fmt.Errorf("remember the topics: %w", err)
 	}
-	if err := writeFile(p.dir.fs, p.dir.dir, memoryFile, raw); err != nil {
+	if err := writeFile(p.dir.fs, p.dir.dir, memoryFile, append([]byte(checksum(raw)+" "), raw...)); err != nil {
 		return fmt.Errorf("remember the topics: %w", err)
 	}
 	return nil
 }
+
+// checksum finds flipped bits.
+func checksum(b []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE(b)) }
 
 // keyed lists the topics in which a key has its partition: the inputs and the table.
 func (p *Processor) keyed() []string {
