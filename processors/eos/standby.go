@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -39,7 +38,7 @@ type follower struct {
 	caughtUp  chan struct{} // closed when the copy has what the log had when following began
 	isClosed  bool
 
-	from, applied, end atomic.Int64
+	reading
 }
 
 // newStandby begins to follow every partition of the group's table.
@@ -290,12 +289,4 @@ func (f *follower) read(ctx context.Context, at int64, tick <-chan time.Time, ap
 			return err
 		}
 	}
-}
-
-// progress says how many changelog records there are to read before the copy has caught up, and how many have been.
-func (f *follower) progress() (read, of int64) {
-	if of = f.end.Load() - f.from.Load(); of <= 0 {
-		return 0, 0
-	}
-	return max(0, min(of, f.applied.Load()+1-f.from.Load())), of
 }

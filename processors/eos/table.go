@@ -18,10 +18,8 @@ type table struct {
 	partition int32
 	st        *store
 
-	live    atomic.Bool // recovery is over
-	from    atomic.Int64
-	applied atomic.Int64 // offset of the last changelog record that was applied
-	end     atomic.Int64 // offset that recovery must reach, 0 while it is not known
+	live atomic.Bool // recovery is over
+	reading
 
 	reused int64 // a mistake, for the test of the simulation: the rows of an earlier generation are taken for those of this offset
 }
@@ -154,10 +152,17 @@ func (t *table) MarkRecovered() error {
 	return nil
 }
 
+// reading is how far a partition of the changelog has been read.
+type reading struct {
+	from    atomic.Int64
+	applied atomic.Int64 // offset of the last changelog record that was applied
+	end     atomic.Int64 // offset that recovery must reach, 0 while it is not known
+}
+
 // progress says how many changelog records there are to read, and how many have been.
-func (t *table) progress() (read, of int64) {
-	if of = t.end.Load() - t.from.Load(); of <= 0 {
+func (r *reading) progress() (read, of int64) {
+	if of = r.end.Load() - r.from.Load(); of <= 0 {
 		return 0, 0
 	}
-	return max(0, min(of, t.applied.Load()+1-t.from.Load())), of
+	return max(0, min(of, r.applied.Load()+1-r.from.Load())), of
 }
