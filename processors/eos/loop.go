@@ -81,7 +81,7 @@ func (l *loop) step() error {
 	if err := l.m.refresh(l.hard); err != nil {
 		return err
 	}
-	fetches := l.m.poll(l.stop, l.idle(), l.p.cfg.MaxRecords)
+	fetches := l.m.poll(l.stop, l.idle(), max(1, l.p.cfg.MaxRecords-l.in.admitted))
 	l.p.at("poll")
 	if len(fetches) == 0 {
 		return nil // the client holds up rebalances for a poll that brings something: an error, if only that its time is over
@@ -106,7 +106,7 @@ func (l *loop) idle() time.Duration {
 	if g == nil || !g.ready.Load() {
 		return idlePoll
 	}
-	if len(g.initial) > 0 {
+	if len(g.initial) > 0 || !l.in.empty() {
 		return 0
 	}
 	wait := l.r.nextRetry(time.Now(), idlePoll)
@@ -199,6 +199,15 @@ func (l *loop) more(t *transaction) (bool, error) {
 	return false, nil
 }
 
+// prefetch takes what has come while the transaction was flushed, for the next one: the client asks a broker for more only when what it has of it is taken, so
+// that what comes during the end of a transaction would otherwise miss the next one, too.
+func (l *loop) prefetch() error {
+	if l.stop.Err() != nil || l.m.waiting.Load() || !l.in.empty() {
+		return nil
+	}
+	return l.r.read(l.m.pollNow(l.p.cfg.MaxRecords), &l.in)
+}
+
 func (l *loop) mayGrow(t *transaction) bool {
 	return l.stop.Err() == nil && !l.m.waiting.Load() &&
 		time.Since(t.began) < l.window &&
@@ -208,6 +217,12 @@ func (l *loop) mayGrow(t *transaction) bool {
 
 // commit ends t and looks at how it went.
 func (l *loop) commit(t *transaction) error {
+	if err := t.flush(l.hard); err != nil {
+		return err
+	}
+	if err := l.prefetch(); err != nil {
+		return err
+	}
 	if err := t.end(l.hard); err != nil {
 		return err
 	}

@@ -87,21 +87,29 @@ func (t *transaction) dirty() (n int) {
 	return n
 }
 
-// end flushes and commits. Nothing may be in flight. On success the tables hold what Kafka holds; on any error the outcome is open, and the member must be
-// replaced.
-func (t *transaction) end(ctx context.Context) error {
+// flush waits until all that the transaction produced is acknowledged. Nothing may be in flight. Offsets must not be added while produces are under way, and
+// a failed produce must not be committed around: the client would do both.
+func (t *transaction) flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, t.p.cfg.TransactionTimeout)
 	defer cancel()
 	t.m.ending.Store(&ending{time.Now(), cancel})
 	defer t.m.ending.Store(nil)
 	t.p.at("flush")
-	// Offsets must not be added while produces are under way, and a failed produce must not be committed around: the client would do both.
 	if err := t.m.cl.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	if perr := t.box.err.Load(); perr != nil && !t.p.sabotaged("ignore failed produces") {
 		return fmt.Errorf("produce to %s: %w", perr.topic, perr.err)
 	}
+	return nil
+}
+
+// end commits what was flushed. On success the tables hold what Kafka holds; on any error the outcome is open, and the member must be replaced.
+func (t *transaction) end(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, t.p.cfg.TransactionTimeout)
+	defer cancel()
+	t.m.ending.Store(&ending{time.Now(), cancel})
+	defer t.m.ending.Store(nil)
 	t.p.producer.open.Store(nil)
 	// If the client believes that there are offsets to commit, it asks for a heartbeat between adding them and EndTxn: a round trip, and one for which it
 	// may wait for ever when the group has thrown it out. It guards against a rebalance that hands out the old offsets before EndTxn is through, which the
