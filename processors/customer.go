@@ -5,6 +5,7 @@ import (
 
 	"utopia/processors/customer"
 	"utopia/processors/eos"
+	"utopia/processors/letters"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -16,11 +17,7 @@ import (
 // invoice before the registration arrives, and what a system of record told is the address then. A row of version 0,
 // which only remembers refusals, has none.
 func NewCustomer(o Options) (*eos.Processor, error) {
-	g, err := customerGroup()
-	if err != nil {
-		return nil, err
-	}
-	return g.start(o)
+	return customerGroup().start(o)
 }
 
 type (
@@ -28,11 +25,7 @@ type (
 	customerGroupDef = group[customer.State, customer.Command, customer.Event]
 )
 
-func customerGroup() (*customerGroupDef, error) {
-	texts, err := readLetters()
-	if err != nil {
-		return nil, err
-	}
+func customerGroup() *customerGroupDef {
 	return &customerGroupDef{
 		name: topics.Customer, aggregate: "customer",
 		inputs: []input[customer.Command]{
@@ -49,7 +42,7 @@ func customerGroup() (*customerGroupDef, error) {
 
 		load: loadCustomer, save: saveCustomer,
 		events: topics.CustomerEvents, event: customerEvent,
-		publish: func(c customerChange) ([]output, error) { return publishCustomer(texts, c) },
+		publish: publishCustomer,
 
 		replies: topics.CustomerReplies,
 		reply: func(f schemas.ReplyFields, _ inbound) schemas.Record {
@@ -57,7 +50,7 @@ func customerGroup() (*customerGroupDef, error) {
 		},
 		commands: topics.CustomerCommands, deadline: customerDeadline,
 		forget: forgetsCustomer, forgetKind: customerForgetKind,
-	}, nil
+	}
 }
 
 // customerForgetKind is the deadline of a row that only remembers refusals.
@@ -95,13 +88,13 @@ func forgetsCustomer(rec schemas.Record) (dueAt time.Time, ok bool) {
 }
 
 // publishCustomer maps what happened to a customer to the records that others read, and to the mails it asks for.
-func publishCustomer(texts letters, c customerChange) ([]output, error) {
+func publishCustomer(c customerChange) ([]output, error) {
 	var outs []output
 	change := func(rec schemas.Record) {
 		outs = append(outs, output{topic: topics.CustomerChanges, key: c.Key, record: rec})
 	}
-	mail := func(m eventMeta, kind string) {
-		rec := confirmationMail(texts, c.After, m, kind)
+	mail := func(m eventMeta, kind letters.Kind) {
+		rec := confirmationMail(c.After, m, kind)
 		outs = append(outs, output{topic: topics.MailCommands, key: rec.MailID, record: rec})
 	}
 	var state schemas.Record = publicCustomer(c.Key, c.After, c.At)
@@ -133,9 +126,9 @@ func publishCustomer(texts letters, c customerChange) ([]output, error) {
 			change(&schemas.PublicCustomerErased{CustomerID: c.Key, EventHead: head(m)})
 			state = nil
 		case customer.ChangeRequested:
-			mail(m, letterConfirmation)
+			mail(m, letters.Confirmation)
 		case customer.ConfirmationReminded:
-			mail(m, letterReminder)
+			mail(m, letters.Reminder)
 		case customer.ConfirmationUndeliverable, customer.ChangeScheduled, customer.ChangeCancelled, customer.ChangeExpired,
 			customer.ChangeOutdated, customer.FactRecorded: // the state says all there is to know
 		}
@@ -145,9 +138,9 @@ func publishCustomer(texts letters, c customerChange) ([]output, error) {
 
 // confirmationMail asks the customer for the answer that is missing. Its id names the event that asks for it, so that the
 // mail service's reply leads back to it.
-func confirmationMail(texts letters, s customer.State, m eventMeta, kind string) *schemas.SendMail {
+func confirmationMail(s customer.State, m eventMeta, kind letters.Kind) *schemas.SendMail {
 	id := topics.Customer + "/" + m.id() + "/1"
-	l := texts.write(kind, s)
+	l := customerLetter(kind, s)
 	link := func(name, purpose string) schemas.Link {
 		return schemas.Link{Name: name, Purpose: purpose, Subject: m.Key, Change: s.Change.ID, ExpiresAt: schemas.Millis(s.Change.ExpiresAt)}
 	}
@@ -156,8 +149,8 @@ func confirmationMail(texts letters, s customer.State, m eventMeta, kind string)
 		Meta: schemas.Metadata{
 			CommandID: id, CorrelationID: m.Cause.CorrelationID, CausationID: m.id(), ReplyTo: m.Key,
 		},
-		Sender: topics.Customer, Recipient: string(s.Email), Language: string(s.Language),
-		Subject: l.subject, Text: l.text, HTML: l.html,
+		Sender: topics.Customer, Recipient: string(s.Email), Language: l.Language,
+		Subject: l.Subject, Text: l.Text,
 		Links: []schemas.Link{link("confirm", PurposeConfirm), link("reject", PurposeCancel)},
 	}
 }

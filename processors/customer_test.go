@@ -32,10 +32,7 @@ type sent struct {
 
 func newDesk(tb testing.TB) *desk {
 	tb.Helper()
-	g, err := customerGroup()
-	if err != nil {
-		tb.Fatal(err)
-	}
+	g := customerGroup()
 	r := &running[customer.State, customer.Command, customer.Event]{
 		group: g, codecs: map[string]*schemas.Codec{}, byTopic: map[string]*input[customer.Command]{},
 		messages: wiringMessages(), counters: noCounters{},

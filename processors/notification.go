@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"utopia/processors/eos"
+	"utopia/processors/letters"
 	"utopia/processors/notification"
 	"utopia/processors/postal"
 	"utopia/schemas"
@@ -172,7 +173,11 @@ func publishNotification(c notificationChange) ([]output, error) {
 // noticeMails are the commands of one notice, one to each recipient.
 func noticeMails(m eventMeta, e notification.Sent) []output {
 	outs := make([]output, 0, len(e.Recipients))
-	message := notification.Compose(e.Kind, e.Language, e.Name)
+	kind := letters.Address
+	if e.Kind == notification.KindEmail {
+		kind = letters.Email
+	}
+	letter := letters.Write(kind, e.Language, letters.Gaps{Name: e.Name})
 	for i, to := range e.Recipients {
 		id := notification.Mail{Notice: m.Version, N: i + 1}.ID(m.Key)
 		outs = append(outs, output{topic: topics.MailCommands, key: id, record: &schemas.SendMail{
@@ -180,8 +185,8 @@ func noticeMails(m eventMeta, e notification.Sent) []output {
 			Meta: schemas.Metadata{
 				CommandID: id, CorrelationID: m.Cause.CorrelationID, CausationID: m.id(), ReplyTo: m.Key,
 			},
-			Sender: topics.Notification, Recipient: string(to), Language: message.Language,
-			Subject: message.Subject, Text: message.Text, HTML: message.HTML, Links: []schemas.Link{},
+			Sender: topics.Notification, Recipient: string(to), Language: letter.Language,
+			Subject: letter.Subject, Text: letter.Text, Links: []schemas.Link{},
 		}})
 	}
 	return outs

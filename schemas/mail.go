@@ -18,7 +18,7 @@ type SendMail struct {
 	Language  string   `avro:"language"` // Language tag, RFC 5646.
 	Subject   string   `avro:"subject"`
 	Text      string   `avro:"text"`
-	HTML      string   `avro:"html"` // Empty: the mail has a text part only.
+	HTML      string   `avro:"html"` // Empty: the mailer makes the HTML part from the text.
 	Links     []Link   `avro:"links"`
 }
 
@@ -75,7 +75,7 @@ type MailToSend struct {
 	Language      string `avro:"language"` // Language tag, RFC 5646.
 	Subject       string `avro:"subject"`
 	Text          string `avro:"text"`
-	HTML          string `avro:"html"` // Empty: the mail has a text part only.
+	HTML          string `avro:"html"` // Empty: the mailer makes the HTML part from the text.
 	Links         []Link `avro:"links"`
 }
 

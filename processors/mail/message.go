@@ -15,7 +15,7 @@ type Message struct {
 	Language  string // A language tag, RFC 5646; empty if unknown.
 	Subject   string
 	Text      string
-	HTML      string // Empty: the mail has a text part only.
+	HTML      string // Empty: the mailer makes the HTML part from the text.
 	Links     []Link
 }
 

@@ -22,13 +22,13 @@ func Example() {
 		for _, e := range events {
 			s = notification.Evolve(s, e)
 			if sent, ok := e.(notification.Sent); ok {
-				fmt.Println(sent.Recipients, notification.Compose(sent.Kind, sent.Language, sent.Name).Subject)
+				fmt.Println(sent.Recipients, sent.Kind, sent.Language)
 			}
 		}
 	}
 	fmt.Println("applied", s.CustomerVersion)
 	// Output:
-	// [ada@example.com] Your address has changed
-	// [ada@example.com ada@example.org] Your e-mail address has changed
+	// [ada@example.com] address en
+	// [ada@example.com ada@example.org] email en
 	// applied 3
 }

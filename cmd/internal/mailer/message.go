@@ -53,7 +53,7 @@ func (c *composer) compose(r *schemas.MailToSend, now time.Time) (*Message, erro
 	if err != nil {
 		return nil, err
 	}
-	text, htmlPart, err := c.sign(r, now)
+	text, htmlText, err := c.sign(r, now)
 	if err != nil {
 		return nil, err
 	}
@@ -73,16 +73,15 @@ func (c *composer) compose(r *schemas.MailToSend, now time.Time) (*Message, erro
 	}
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834, section 5: no out-of-office answers
 	msg.SetBodyString(gomail.TypeTextPlain, text)
-	if htmlPart != "" {
-		msg.AddAlternativeString(gomail.TypeTextHTML, htmlPart)
-	}
+	msg.AddAlternativeString(gomail.TypeTextHTML, htmlText)
 	return &Message{MailID: r.MailID, MessageID: id, From: c.from.Address, To: to.Address, msg: msg}, nil
 }
 
-// sign puts the signed links into the parts. A mail whose links have died is not worth sending: the person could only
-// be told that it is too late.
-func (c *composer) sign(r *schemas.MailToSend, now time.Time) (text, htmlPart string, err error) {
+// sign puts the signed links into the parts, and makes the HTML part of a mail that has none. A mail whose links have died
+// is not worth sending: the person could only be told that it is too late.
+func (c *composer) sign(r *schemas.MailToSend, now time.Time) (text, htmlText string, err error) {
 	var inText, inHTML []string
+	urls := map[string]string{}
 	for _, l := range r.Links {
 		expires := schemas.Time(l.ExpiresAt)
 		if !now.Before(expires) {
@@ -93,10 +92,16 @@ func (c *composer) sign(r *schemas.MailToSend, now time.Time) (text, htmlPart st
 			return "", "", &Failure{Code: codeLink, Err: fmt.Errorf("link %q: %w", l.Name, err)}
 		}
 		u, placeholder := links.URL(c.page, token), "{{link:"+l.Name+"}}"
+		urls[placeholder] = u
 		inText = append(inText, placeholder, u)
 		inHTML = append(inHTML, placeholder, html.EscapeString(u))
 	}
-	return strings.NewReplacer(inText...).Replace(r.Text), strings.NewReplacer(inHTML...).Replace(r.HTML), nil
+	text = strings.NewReplacer(inText...).Replace(r.Text)
+	if r.HTML == "" {
+		htmlText, err = htmlPart(r, urls)
+		return text, htmlText, err
+	}
+	return text, strings.NewReplacer(inHTML...).Replace(r.HTML), nil
 }
 
 // parseRecipient takes a bare address and nothing else: no display name, no group, no list, no line break, so that a

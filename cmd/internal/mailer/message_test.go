@@ -73,7 +73,7 @@ func TestComposeSignsLinksAndKeepsTheRest(t *testing.T) {
 	if got, err := new(mime.WordDecoder).DecodeHeader(msg.Header.Get("Subject")); got != "Uw verhuizing ✓" || err != nil {
 		t.Errorf("subject %q (%v)", got, err)
 	}
-	text, htmlPart, err := c.sign(toSend(), noon)
+	text, htmlText, err := c.sign(toSend(), noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,8 +82,8 @@ func TestComposeSignsLinksAndKeepsTheRest(t *testing.T) {
 	if err != nil || claims.Subject != "c-17" || claims.Change != "x1" || !claims.ExpiresAt.Equal(noon.Add(72*time.Hour)) {
 		t.Fatalf("%v %v", claims, err)
 	}
-	if want := `<a href="` + strings.ReplaceAll(link, "&", "&amp;") + `">✓</a>`; htmlPart != want {
-		t.Fatalf("%s\nwant\n%s", htmlPart, want)
+	if want := `<a href="` + strings.ReplaceAll(link, "&", "&amp;") + `">✓</a>`; htmlText != want {
+		t.Fatalf("%s\nwant\n%s", htmlText, want)
 	}
 	again, err := c.compose(toSend(), noon.Add(time.Hour))
 	if err != nil || again.MessageID != first.MessageID {
