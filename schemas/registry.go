@@ -18,6 +18,9 @@ type RegistryConfig struct {
 	URLs    []string       // the registry's addresses
 	Options []sr.ClientOpt // TLS and authentication
 	Timeout time.Duration  // for one question; 0: 5 s
+	// Patience is how long ByID waits for an answer before it says ErrRegistryDown; the question stays open, and who asks again
+	// later gets its answer. 0: as long as Timeout. A loop that must not stand still while a registry hangs sets less.
+	Patience time.Duration
 	// CacheFile keeps what the registry said, so that a process starts and runs without it; empty: nothing is kept.
 	CacheFile string
 }
@@ -25,11 +28,22 @@ type RegistryConfig struct {
 // Registry asks a schema registry that speaks the Confluent REST interface. It looks up; only Register registers. It is
 // safe for concurrent use.
 type Registry struct {
-	client  *sr.Client
-	timeout time.Duration
-	cache   *idCache
-	mu      sync.Mutex
-	written map[string]int // subject → id of what this release writes there, as the registry said in this process
+	client   *sr.Client
+	timeout  time.Duration
+	patience time.Duration
+	cache    *idCache
+	mu       sync.Mutex
+	written  map[string]int // subject → id of what this release writes there, as the registry said in this process
+
+	asking sync.Mutex        // guards open
+	open   map[int]*question // by id
+}
+
+// question is a question about an id that the registry has not answered.
+type question struct {
+	answered        chan struct{}
+	subject, schema string
+	err             error
 }
 
 // NewRegistry returns a client. It does not connect. An unreadable cache file is an error, a missing one is not.
@@ -48,7 +62,12 @@ func NewRegistry(cfg RegistryConfig) (*Registry, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second
 	}
-	return &Registry{client: client, timeout: cfg.Timeout, cache: cache, written: map[string]int{}}, nil
+	if cfg.Patience == 0 {
+		cfg.Patience = cfg.Timeout
+	}
+	return &Registry{
+		client: client, timeout: cfg.Timeout, patience: cfg.Patience, cache: cache, written: map[string]int{}, open: map[int]*question{},
+	}, nil
 }
 
 // Written returns the revision that this release writes under a subject.
@@ -97,6 +116,37 @@ func (r *Registry) ByID(id int) (subject, schema string, err error) {
 	if subject, schema, ok := r.cache.schema(id); ok {
 		return subject, schema, nil
 	}
+	q := r.ask(id)
+	late := time.NewTimer(r.patience)
+	defer late.Stop()
+	select {
+	case <-q.answered:
+		return q.subject, q.schema, q.err
+	case <-late.C:
+		return "", "", fmt.Errorf("%w: nothing about schema %d within %s", ErrRegistryDown, id, r.patience)
+	}
+}
+
+// ask asks the registry for an id, unless somebody is asking already.
+func (r *Registry) ask(id int) *question {
+	r.asking.Lock()
+	defer r.asking.Unlock()
+	if q := r.open[id]; q != nil {
+		return q
+	}
+	q := &question{answered: make(chan struct{})}
+	r.open[id] = q
+	go func() {
+		q.subject, q.schema, q.err = r.byID(id)
+		r.asking.Lock()
+		delete(r.open, id)
+		r.asking.Unlock()
+		close(q.answered)
+	}()
+	return q
+}
+
+func (r *Registry) byID(id int) (subject, schema string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
 	defer cancel()
 	found, err := r.client.SchemaByID(ctx, id)

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,6 +124,51 @@ func TestWhatTheRegistrySaidIsKept(t *testing.T) {
 	}
 	if err := newCodec(t, "customer.state.v1", newRegistry(t, "http://127.0.0.1:1", file)).Lookup(); !errors.Is(err, ErrRegistryDown) {
 		t.Fatalf("another registry's ids: %v", err)
+	}
+}
+
+// A registry that hangs costs whoever decodes no more than its patience, and the answer is there when it comes at last.
+func TestARegistryThatHangs(t *testing.T) {
+	fake := srfake.New()
+	defer fake.Close()
+	if _, err := newRegistry(t, fake.URL(), "").Register(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	id, err := newRegistry(t, fake.URL(), "").ID(stateSubject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, questions := make(chan struct{}), atomic.Int32{}
+	hanging := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		questions.Add(1)
+		<-release
+		http.Redirect(w, r, fake.URL()+r.URL.Path, http.StatusTemporaryRedirect)
+	}))
+	defer hanging.Close()
+	r, err := NewRegistry(RegistryConfig{URLs: []string{hanging.URL}, Timeout: time.Minute, Patience: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if _, _, err := r.ByID(id); !errors.Is(err, ErrRegistryDown) {
+			t.Fatalf("while it hangs: %v", err)
+		}
+	}
+	if n := questions.Load(); n > 1 {
+		t.Errorf("asked %d times", n)
+	}
+	close(release)
+	for {
+		subject, _, err := r.ByID(id)
+		if err == nil {
+			if subject != stateSubject {
+				t.Errorf("subject %s", subject)
+			}
+			return
+		}
+		if !errors.Is(err, ErrRegistryDown) || t.Context().Err() != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -168,7 +168,7 @@ func Open(s Spec, cfg *config.Config, log *slog.Logger) (*Env, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--registry-password-file: %w", err)
 	}
-	rc := schemas.RegistryConfig{URLs: []string{cfg.Registry}}
+	rc := schemas.RegistryConfig{URLs: []string{cfg.Registry}, Patience: registryPatience}
 	if user != "" {
 		rc.Options = append(rc.Options, sr.BasicAuth(user, password))
 	}
@@ -181,6 +181,10 @@ func Open(s Spec, cfg *config.Config, log *slog.Logger) (*Env, error) {
 	e.IDs, err = schemas.NewRegistry(rc)
 	return e, err
 }
+
+// registryPatience is how long the transaction loop stands still for an id that the registry does not answer at once. The record's partition then waits
+// without the loop.
+const registryPatience = 250 * time.Millisecond
 
 // warnings keeps the client's own chatter out of the log, unless the level is
 // debug; it logs every reconnect at level info.
