@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -43,7 +44,7 @@ func (a *admission) judge(r *kgo.Record) (verdict, *Reject, error) {
 		return refused, &Reject{Reason: ReasonNilValue}, nil
 	}
 	if a.Admit != nil && r.Value != nil {
-		if err := a.Admit(r); err != nil {
+		if err := a.guarded(r); err != nil {
 			return a.rejected(err)
 		}
 	}
@@ -54,6 +55,16 @@ func (a *admission) judge(r *kgo.Record) (verdict, *Reject, error) {
 		return refused, &Reject{Reason: ReasonWrongPartition, Detail: fmt.Sprintf("belongs to %d of %d", home, a.partitions)}, nil
 	}
 	return admitted, nil, nil
+}
+
+// guarded is Admit under recover: a record that its code does not survive is a dead letter with the stack, and without what the panic says, which may quote it.
+func (a *admission) guarded(r *kgo.Record) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = &Reject{Reason: ReasonDefect, Detail: string(debug.Stack())}
+		}
+	}()
+	return a.Admit(r)
 }
 
 // sizeOf is what a record takes without compression, and without what we have added to it: one that was moved, or came back from the dead letters, must not

@@ -16,6 +16,15 @@ import (
 	"utopia/topics"
 )
 
+// A record that the code which looks at it does not survive stops nobody: it is a dead letter, without what the panic quotes.
+func TestAPanicInAdmission(t *testing.T) {
+	a := admission{Input: Input{Admit: func(r *kgo.Record) error { panic("a person's " + string(r.Value)) }}, partitions: 1}
+	v, why, err := a.judge(&kgo.Record{Key: []byte("k"), Value: []byte("address")})
+	if v != refused || err != nil || why.Reason != ReasonDefect || !strings.Contains(why.Detail, "admission_test.go") || strings.Contains(why.Detail, "person") {
+		t.Errorf("%d, %+v, %v", v, why, err)
+	}
+}
+
 // The largest record goes every way byte for byte: it is handled, moved, or a dead letter. One byte more is a dead letter that says where it is.
 func TestTheLargestRecord(t *testing.T) {
 	t.Parallel()

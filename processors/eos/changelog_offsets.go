@@ -149,8 +149,12 @@ func (l *tableLogs) end(ctx context.Context, topic string, partition int32) (int
 		}
 		if now := time.Now(); now.Sub(reported) >= logsReport {
 			reported = now
-			l.logger.Info("recovery waits for a transaction to end", slog.String("topic", topic), slog.Int("partition", int(partition)),
-				slog.Int64("stable", stable), slog.Int64("high_water_mark", hwm), slog.Duration("waited", now.Sub(begin)))
+			level, hint := slog.LevelInfo, "it ends when its process is back, or at its timeout"
+			if now.Sub(begin) >= logsPatience {
+				level, hint = slog.LevelWarn, "utopia doctor names a transaction that does not end, and the command that ends it"
+			}
+			l.logger.Log(ctx, level, "recovery waits for a transaction to end", slog.String("topic", topic), slog.Int("partition", int(partition)),
+				slog.Int64("stable", stable), slog.Int64("high_water_mark", hwm), slog.Duration("waited", now.Sub(begin)), slog.String("hint", hint))
 		}
 		if err := pause(ctx, min(logsBackoff, 5*time.Millisecond+time.Since(begin)/4)); err != nil {
 			return 0, err

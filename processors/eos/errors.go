@@ -46,6 +46,7 @@ const (
 	ReasonWrongPartition = "wrong_partition"
 	ReasonTooLarge       = "too_large" // key, value and headers above topics.RecordBytes; the dead letter has none of them
 	ReasonInadmissible   = "inadmissible"
+	ReasonDefect         = "defect" // Input.Admit panicked
 )
 
 // Headers of dead letters, moved records and dead letters that were sent again.
