@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -26,6 +27,7 @@ func (theCustomer) run(ctx context.Context, s spec, tell signals) error {
 			Client: []kgo.Opt{kgo.SeedBrokers(s.Broker), kgo.ProducerBatchCompression(kgo.NoCompression())},
 			Dir:    s.Dir, Dev: true, CommitInterval: s.Commit, TransactionTimeout: 10 * time.Second,
 			Instance: s.Instance, SessionTimeout: s.Session,
+			RecoverAhead: slices.Contains(s.With, withReady), HotStandby: slices.Contains(s.With, withReady),
 			Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 		},
 		IDs:      schemas.NewMemoryIDs(),

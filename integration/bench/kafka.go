@@ -216,7 +216,7 @@ func (v *service) rescales(ctx context.Context, k kafka, r *kafkaReport) error {
 	whole := v.life
 	defer func() { v.life = whole }()
 	v.life.customers = 100_000
-	for _, c := range k.among(serviceOurs, streamsName, streamsAtOnce) {
+	for _, c := range k.among(serviceOurs, serviceOurs+"+"+withReady, streamsName, streamsAtOnce) {
 		found, err := v.rescale(ctx, c, 500, 10*time.Second)
 		if err != nil {
 			return err

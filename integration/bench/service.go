@@ -33,20 +33,26 @@ type service struct {
 	onDisk    map[string]int64    // bytes that the broker keeps, by topic, after ours
 }
 
+// withReady makes the customer service read the whole table before it joins, and keep copies of other instances' partitions.
+const withReady = "ready"
+
 // site is where one contender works in one trial.
 type site struct {
 	name        string // as in reports
 	contender   string
+	with        []string // options of the engine
 	commit      time.Duration
 	application string // of the twin
 }
 
-// site reads a contender's name: one that ends in @ and a duration commits at that interval instead of 100 ms.
+// site reads a contender's name: one that ends in @ and a duration commits at that interval instead of 100 ms, and what
+// follows a + is an option of the engine.
 func (v *service) site(name string) (site, error) {
 	v.trials++
 	s := site{name: name, commit: 100 * time.Millisecond, application: application(v.trials)}
 	contender, interval, ok := strings.Cut(name, "@")
-	s.contender = contender
+	options := strings.Split(contender, "+")
+	s.contender, s.with = options[0], options[1:]
 	if ok {
 		var err error
 		if s.commit, err = time.ParseDuration(interval); err != nil {
@@ -145,7 +151,7 @@ func (v *service) enter(ctx context.Context, s site, instance, dir string, sessi
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a state directory: %w", err)
 	}
-	sp := spec{Contender: s.contender, Broker: v.br.address, Dir: dir, Commit: s.commit, Instance: instance, Session: session, Sizes: v.sizes}
+	sp := spec{Contender: s.contender, Broker: v.br.address, Dir: dir, Commit: s.commit, Instance: instance, With: s.with, Session: session, Sizes: v.sizes}
 	var p *process
 	var err error
 	if isTwin(s.contender) {

@@ -28,6 +28,7 @@ type spec struct {
 	Profile   string        `json:"profile"` // file for a CPU profile of what is measured; empty: none
 
 	Instance string         `json:"instance,omitempty"` // of the group; empty: the only one
+	With     []string       `json:"with,omitempty"`     // engine options of the customer service: withReady
 	Session  time.Duration  `json:"session,omitempty"`  // how long the group waits for a silent member; 0: the contender's default
 	Sizes    map[string]int `json:"sizes,omitempty"`    // of the records of a contender that only writes canned ones
 }
