@@ -2,6 +2,7 @@ package eos
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -315,7 +316,7 @@ func (s *store) GetOffset(def int64) (int64, error) {
 }
 
 // SetOffset says which changelog record the last Set or Delete came from. Recovery and views commit by it; in the open transaction of a table it
-// means nothing, because the offset comes with the commit.
+// means nothing, because the offset comes with the commit. A view that was cut off for too long does not go on: the error wraps errLogDiffers.
 func (s *store) SetOffset(offset int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -325,7 +326,10 @@ func (s *store) SetOffset(offset int64) error {
 	if s.o.overlay {
 		return nil
 	}
-	return s.commitOpen(offset, time.Now().UnixMilli())
+	if why := s.overdue(time.Now()); why != "" { // what follows may be incomplete: it is read again from the beginning
+		return fmt.Errorf("%s/%d: %w: %s", s.table.topic, s.partition, errLogDiffers, why)
+	}
+	return s.commitOpen(offset, s.position.asOf)
 }
 
 // commit makes the open transaction's rows the committed ones: Kafka said committed. changelogOffset is the offset of the last changelog record

@@ -133,14 +133,23 @@ func (s *store) mismatch(start, end int64, now time.Time) string {
 		return fmt.Sprintf("it contains offset %d, but the log ends at %d", next-1, end)
 	case next < start:
 		return fmt.Sprintf("it ends at offset %d, but the log begins at %d", next-1, start)
-	case next < end && s.o.deleteRetention > 0 && s.position.asOf > 0:
-		// A deleted key must not live on because its tombstone was compacted away while nobody read.
-		if age := now.Sub(time.UnixMilli(s.position.asOf)); age > s.o.deleteRetention-min(tombstoneMargin, s.o.deleteRetention/2) {
-			return fmt.Sprintf("it was last complete %s ago, and the log keeps deletions for %s only",
-				age.Round(time.Minute), s.o.deleteRetention)
-		}
+	case next < end:
+		return s.overdue(now)
 	}
 	return ""
+}
+
+// overdue says why the log may have forgotten deletions that the rows have not seen, "" if it cannot have: a deleted key must not live on because its
+// tombstone was compacted away while nobody read. The caller holds mu.
+func (s *store) overdue(now time.Time) string {
+	if s.o.deleteRetention == 0 || s.position.asOf == 0 {
+		return ""
+	}
+	age := now.Sub(time.UnixMilli(s.position.asOf))
+	if age <= s.o.deleteRetention-min(tombstoneMargin, s.o.deleteRetention/2) {
+		return ""
+	}
+	return fmt.Sprintf("it was last complete %s ago, and the log keeps deletions for %s only", age.Round(time.Minute), s.o.deleteRetention)
 }
 
 // putBulk writes a row of the changelog. The caller holds mu.

@@ -154,6 +154,7 @@ func (v *View) feed(ctx context.Context, d *stateDir, logs *tableLogs) error {
 	if err != nil {
 		return err
 	}
+	go v.confirm(ctx, cancel, logs)
 	return gv.Run(ctx)
 }
 

@@ -71,14 +71,7 @@ func TestViewForgetsWhatTheLogForgot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newLogCluster(t, 1, "t")
-				client, err := kgo.NewClient(c.opts...)
-				mustDo(t, err)
-				defer client.Close()
-				compact, off := "compact", "0"
-				_, err = kadm.NewClient(client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{
-					{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &compact}, {Op: kadm.SetConfig, Name: "min.cleanable.dirty.ratio", Value: &off},
-				}, "t")
-				mustDo(t, err)
+				c.configure(t, "t", "cleanup.policy", "compact", "min.cleanable.dirty.ratio", "0")
 				var log damageLog
 				cfg := ViewConfig{Client: c.opts, Topic: "t", Dir: "views", FS: vfs.NewMem(), Logger: log.logger()}
 				c.write(t, kgo.TryCommit, rec("t", 0, "erased", "a person"), rec("t", 0, "other", "1"))
@@ -166,6 +159,82 @@ func TestViewStopsAnsweringWhenItMustStartOver(t *testing.T) {
 			t.Errorf("ready %d times:\n%s", n, log.String())
 		}
 	})
+}
+
+// A view is cut off for longer than the log keeps deletions. What was deleted meanwhile, and compacted away, must not live on; and one that was cut off for a
+// shorter time, or that nothing was written to for long, is not read anew.
+func TestViewThatWasCutOff(t *testing.T) {
+	for name, test := range map[string]struct {
+		away    time.Duration
+		rebuilt bool
+	}{
+		"back in time": {away: 20 * time.Minute},
+		"too late":     {away: 90 * time.Minute, rebuilt: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newLogCluster(t, 2, "t")
+				c.configure(t, "t", "cleanup.policy", "compact", "min.cleanable.dirty.ratio", "0", "delete.retention.ms", "7200000") // half of it counts
+				opts, cut := c.cuttable()
+				var log damageLog
+				c.write(t, kgo.TryCommit, rec("t", 0, "erased", "a person"), rec("t", 0, "other", "1"), rec("t", 1, "idle", "1"))
+				v, stop := runView(t, ViewConfig{Client: opts, Topic: "t", Logger: log.logger()})
+				waitFor(t, v, "erased", "a person")
+				time.Sleep(2 * time.Hour)
+				cut.Store(true)
+				c.write(t, kgo.TryCommit, rec("t", 0, "erased", ""))
+				time.Sleep(test.away)
+				c.write(t, kgo.TryCommit, rec("t", 0, "other", "2"))
+				c.Compact()
+				c.Compact()
+				cut.Store(false)
+				waitFor(t, v, "other", "2")
+				time.Sleep(2 * confirmEvery)
+				if diff := cmp.Diff(map[string]string{"other": "2", "idle": "1"}, viewRows(t, v)); diff != "" {
+					t.Error(diff)
+				}
+				if rebuilt := log.count("local state is removed") > 0; rebuilt != test.rebuilt {
+					t.Errorf("rebuilt: %v\n%s", rebuilt, log.String())
+				}
+				stop()
+			})
+		})
+	}
+}
+
+// A process that slept, as a laptop does, reads on over its old connections and asks nobody. What it reads may be all that is left.
+func TestAStoreThatSleptDoesNotReadOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := mustOpen(t, vfs.NewMem())
+		s := mustStore(t, d, storeOptions{deleteRetention: 24 * time.Hour})
+		mustDo(t, s.completeAsOf(time.Now()))
+		time.Sleep(20 * time.Hour)
+		mustDo(t, s.Set("a", []byte("1")))
+		mustDo(t, s.SetOffset(1)) // says nothing about what else the log has
+		time.Sleep(4 * time.Hour)
+		mustDo(t, s.Set("b", []byte("1")))
+		if err := s.SetOffset(2); !errors.Is(err, errLogDiffers) {
+			t.Errorf("after it slept: %v", err)
+		}
+		if at, err := s.GetOffset(-1); at != 1 || err != nil {
+			t.Errorf("at %d, %v", at, err)
+		}
+		mustDo(t, d.closeAll())
+	})
+}
+
+// configure sets a topic's configuration: names and values.
+func (c *logCluster) configure(t *testing.T, topic string, pairs ...string) {
+	t.Helper()
+	client, err := kgo.NewClient(c.opts...)
+	mustDo(t, err)
+	defer client.Close()
+	var all []kadm.AlterConfig
+	for i := 0; i < len(pairs); i += 2 {
+		all = append(all, kadm.AlterConfig{Op: kadm.SetConfig, Name: pairs[i], Value: &pairs[i+1]})
+	}
+	_, err = kadm.NewClient(client).AlterTopicConfigs(t.Context(), all, topic)
+	mustDo(t, err)
 }
 
 // cuttable returns a client's options whose connections fail while cut is true.
