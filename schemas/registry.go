@@ -117,12 +117,12 @@ func (r *Registry) ByID(id int) (subject, schema string, err error) {
 		return subject, schema, nil
 	}
 	q := r.ask(id)
-	late := time.NewTimer(r.patience)
-	defer late.Stop()
+	late, cancel := context.WithTimeout(context.Background(), r.patience)
+	defer cancel()
 	select {
 	case <-q.answered:
 		return q.subject, q.schema, q.err
-	case <-late.C:
+	case <-late.Done():
 		return "", "", fmt.Errorf("%w: nothing about schema %d within %s", ErrRegistryDown, id, r.patience)
 	}
 }

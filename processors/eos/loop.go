@@ -202,10 +202,10 @@ func (l *loop) more(t *transaction) (bool, error) {
 // prefetch takes what has come while the transaction was flushed, for the next one: the client asks a broker for more only when what it has of it is taken, so
 // that what comes during the end of a transaction would otherwise miss the next one, too.
 func (l *loop) prefetch() error {
-	if l.stop.Err() != nil || l.m.waiting.Load() || !l.in.empty() {
-		return nil
+	if l.stop.Err() == nil && !l.m.waiting.Load() && l.in.empty() {
+		return l.r.read(l.m.pollNow(l.p.cfg.MaxRecords), &l.in)
 	}
-	return l.r.read(l.m.pollNow(l.p.cfg.MaxRecords), &l.in)
+	return nil
 }
 
 func (l *loop) mayGrow(t *transaction) bool {
