@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -22,6 +23,9 @@ import (
 type theCustomer struct{}
 
 func (theCustomer) run(ctx context.Context, s spec, tell signals) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(150) // as its binary does
+	}
 	p, err := processors.NewCustomer(processors.Options{
 		Engine: eos.Config{
 			Client: []kgo.Opt{kgo.SeedBrokers(s.Broker), kgo.ProducerBatchCompression(kgo.NoCompression())},
