@@ -106,6 +106,10 @@ func (l *life) watch() {
 		if w.hit("ended as fenced"); w.met("said to be fenced") == 0 {
 			w.tb.Errorf("%s was fenced by nobody: %v", p.name, l.err)
 		}
+	case errors.Is(l.err, eos.ErrStateDamaged):
+		if w.hit("ended as damaged"); w.met("disk damaged") == 0 {
+			w.tb.Errorf("%s finds damage on a good disk: %v", p.name, l.err)
+		}
 	case errors.Is(l.err, eos.ErrStateCorrupt):
 		if w.hit("refused its state"); w.met("disk damaged") == 0 {
 			w.tb.Errorf("%s refuses a good disk: %v", p.name, l.err)

@@ -64,7 +64,8 @@ func New(cfg Config) (*Processor, error) {
 
 // Run joins the group and processes until ctx is cancelled; then it finishes the transaction at hand, leaves the group and returns nil. A cluster that
 // cannot be reached is waited for. The error wraps ErrRefused if the start-up guard objects, ErrFenced if another process runs under the same instance
-// id, ErrStateLocked if another process uses the state directory; any other error means a defect or a broken disk.
+// id, ErrStateLocked if another process uses the state directory, ErrStateDamaged if its files turned out to be damaged and the next start will make them anew;
+// any other error means a defect or a broken disk.
 func (p *Processor) Run(ctx context.Context) (err error) {
 	dir, err := openStateDir(p.cfg.FS, p.cfg.Dir)
 	if err != nil {
@@ -121,6 +122,9 @@ func (p *Processor) runGoka(stop context.Context) error {
 		return fmt.Errorf("start group %s: %w", p.group, err)
 	}
 	err = gp.Run(ctx)
+	if damage := p.dir.damage(p.tableTopic); damage != nil {
+		return damage // whatever failed because of it; Goka does not keep the chain of errors
+	}
 	if failure := p.failure(); failure != nil {
 		return failure
 	}

@@ -16,6 +16,10 @@ import (
 // ErrStateLocked is returned when another process uses a state directory. Two processes must not write one table.
 var ErrStateLocked = errors.New("the state directory is used by another process")
 
+// ErrStateDamaged is returned when a table's files turn out to be damaged while they are used. Nothing of them was served; the next start removes them and reads
+// the rows from the log again.
+var ErrStateDamaged = errors.New("the state is damaged; start again to have it read from the log")
+
 // ErrStateCorrupt is returned when a table's files are damaged and had been rebuilt before without a clean stop in between: rebuilding them
 // again and again would hide a failing disk.
 var ErrStateCorrupt = errors.New("the state is damaged again after it had been rebuilt")
@@ -145,6 +149,17 @@ func (d *stateDir) failed(topic string) bool {
 	defer d.mu.Unlock()
 	t := d.tables[topic]
 	return t != nil && t.failed() != nil
+}
+
+// damage returns what makes a table's files unfit, nil if nothing does.
+func (d *stateDir) damage(topic string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.tables[topic]
+	if t == nil || t.failed() == nil || !isDamage(t.failed()) {
+		return nil
+	}
+	return fmt.Errorf("%s in %s: %w: %w", topic, d.dir, ErrStateDamaged, t.failed())
 }
 
 // sameLog returns an error that wraps errLogDiffers if a table is open with rows of another log than this one: the topic was made anew.
