@@ -20,6 +20,9 @@ func once() map[string]struct {
 		"a flipped bit in the memory of topics": {60, ``},
 		// Damage that shows when a partition is opened: Goka lost what kind of error it was.
 		"a flipped bit in a table": {112, `[{"kind":"bit flip","place":"mail-0","at":6110000000,"for":10890000000,"n":257947}]`},
+		// One unexpected answer of a broker during a recovery ended the process.
+		"an unexpected answer about offsets": {121, `[{"kind":"truncate","place":"billing-0","at":25850000000,"for":11825000000,"n":786564},` +
+			`{"kind":"refuse","at":28902000000,"key":"ListOffsets","err":"UNKNOWN_SERVER_ERROR","n":1}]`},
 	}
 }
 

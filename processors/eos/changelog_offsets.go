@@ -210,7 +210,7 @@ func (l *tableLogs) retry(ctx context.Context, what, topic string, ask func() er
 			return err
 		}
 		var answer *kerr.Error
-		if errors.As(err, &answer) && (!answer.Retriable || time.Since(begin) > logsPatience) {
+		if errors.As(err, &answer) && (!passes(answer) || time.Since(begin) > logsPatience) {
 			return err
 		}
 		if now := time.Now(); now.Sub(reported) >= every {
@@ -223,6 +223,9 @@ func (l *tableLogs) retry(ctx context.Context, what, topic string, ask func() er
 		}
 	}
 }
+
+// passes says whether a broker that is asked again may answer otherwise. UNKNOWN_SERVER_ERROR is whatever went wrong inside a broker, once or always.
+func passes(answer *kerr.Error) bool { return answer.Retriable || errors.Is(answer, kerr.UnknownServerError) }
 
 // pause waits for d, or returns ctx's error.
 func pause(ctx context.Context, d time.Duration) error {
