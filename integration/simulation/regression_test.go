@@ -23,6 +23,8 @@ func once() map[string]struct {
 		// One unexpected answer of a broker during a recovery ended the process.
 		"an unexpected answer about offsets": {121, `[{"kind":"truncate","place":"billing-0","at":25850000000,"for":11825000000,"n":786564},` +
 			`{"kind":"refuse","at":28902000000,"key":"ListOffsets","err":"UNKNOWN_SERVER_ERROR","n":1}]`},
+		// A misplaced repetition waited in a partition that nobody could read, until its command was long forgotten: the checker knows the window now.
+		"a repetition from outside the window": {149, ``},
 	}
 }
 

@@ -248,3 +248,24 @@ func TestADeadLetterThatWasSentAgainIsNoOutcome(t *testing.T) {
 		t.Errorf("violations: %q", texts)
 	}
 }
+
+// A row remembers the last commands of its key: a repetition from within is never decided again, one from further back may be.
+func TestARepetitionIsDecidedOnceWithinTheWindow(t *testing.T) {
+	t.Parallel()
+	for between, want := range map[int]int{window - 1: 1, window: 0} {
+		a := world()
+		reply := func(key string) *record {
+			return a.add("customer.replies.v1", key, "utopia.customer.CustomerReply", fields{"key": key, "repeat": false, "refusal": ""})
+		}
+		sent := a.log["customer.commands.v1"][0]
+		first := reply("c")
+		for range between {
+			reply("c")
+			reply("another")
+		}
+		a.checkDecidedOnce([]*command{{record: sent, payload: "p", replies: []*record{first}}, {record: sent, payload: "p", replies: []*record{reply("c")}}})
+		if got := len(a.report.Violations); got != want {
+			t.Errorf("%d commands in between: %d violations, want %d: %+v", between, got, want, a.report.Violations)
+		}
+	}
+}

@@ -67,6 +67,25 @@ func (a *auditor) checkOutcomes(s service) {
 	a.checkCauses(s, byID)
 }
 
+// window is how many commands of its key a command is remembered for: a repetition from further back may be decided anew.
+const window = 32
+
+// decidedBetween counts the commands of one key that were decided between two of its replies.
+func (a *auditor) decidedBetween(before, after *record) (n int) {
+	if before.partition != after.partition {
+		return 0
+	}
+	for _, r := range a.log[before.topic] {
+		if r.partition != before.partition || r.offset <= before.offset || r.offset >= after.offset || text(r.body["key"]) != text(before.body["key"]) {
+			continue
+		}
+		if repeat, _ := r.body["repeat"].(bool); !repeat && !undecided(r) && strings.HasSuffix(r.name, "Reply") {
+			n++
+		}
+	}
+	return n
+}
+
 // payload is the command without its metadata: two sendings of one command have the same.
 func payload(body map[string]any) string {
 	rest := map[string]any{}
@@ -89,7 +108,7 @@ func undecided(r *record) bool {
 }
 
 // checkDecidedOnce checks all sendings of one command id to one key: the first body is decided once and every repetition
-// gets that answer; another body is refused because the id is used.
+// gets that answer, unless the window has passed; another body is refused because the id is used.
 func (a *auditor) checkDecidedOnce(sendings []*command) {
 	first, bodies := map[string]*record{}, map[string]bool{}
 	for _, c := range sendings {
@@ -99,7 +118,11 @@ func (a *auditor) checkDecidedOnce(sendings []*command) {
 			continue
 		}
 		if before := first[c.payload]; before != nil {
-			a.blame(outcomes, reply, "the command was decided before, at %s/%d@%d", before.topic, before.partition, before.offset)
+			if between := a.decidedBetween(before, reply); between < window {
+				a.blame(outcomes, reply, "the command was decided before, at %s/%d@%d, only %d commands of its key ago",
+					before.topic, before.partition, before.offset, between)
+			}
+			a.count("decided again outside the window", 1)
 		}
 		first[c.payload] = reply
 	}
