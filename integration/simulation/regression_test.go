@@ -23,6 +23,13 @@ func once() map[string]struct {
 		// One unexpected answer of a broker during a recovery ended the process.
 		"an unexpected answer about offsets": {121, `[{"kind":"truncate","place":"billing-0","at":25850000000,"for":11825000000,"n":786564},` +
 			`{"kind":"refuse","at":28902000000,"key":"ListOffsets","err":"UNKNOWN_SERVER_ERROR","n":1}]`},
+		// The client's Close waited for a broker that did not answer.
+		"a mailer that stops while it is cut off": {69, `[{"kind":"refuse","at":444000000,"key":"TxnOffsetCommit","err":"NOT_COORDINATOR","n":2},` +
+			`{"kind":"kill","place":"customer-0","at":802000000,"for":29368000000,"n":100},{"kind":"compaction","at":14842000000},` +
+			`{"kind":"cut out","place":"mailer-0","at":16266000000,"for":31059000000},` +
+			`{"kind":"refuse","at":16622000000,"key":"Produce","err":"OUT_OF_ORDER_SEQUENCE_NUMBER","n":3},` +
+			`{"kind":"cut out","place":"mail-0","at":20875000000,"for":1914000000},{"kind":"night","at":21816000000,"for":234000000000000},` +
+			`{"kind":"refuse","at":22890000000,"key":"SyncGroup","err":"NOT_COORDINATOR","n":2}]`},
 		// A misplaced repetition waited in a partition that nobody could read, until its command was long forgotten: the checker knows the window now.
 		"a repetition from outside the window": {149, ``},
 	}

@@ -94,8 +94,9 @@ type Mailer struct {
 	cfg     Config
 	compose composer
 	client  *kgo.Client
-	slots   chan struct{} // one token per attempt under way
-	changed chan struct{} // something was finished: the committer and the poller look again
+	abandon context.CancelFunc // ends the client's own context
+	slots   chan struct{}      // one token per attempt under way
+	changed chan struct{}      // something was finished: the committer and the poller look again
 	ready   atomic.Bool
 
 	mu       sync.Mutex
@@ -139,7 +140,10 @@ func New(cfg Config) (*Mailer, error) {
 		changed: make(chan struct{}, 1),
 		parts:   map[int32]*part{},
 	}
-	if m.client, err = kgo.NewClient(slices.Concat(cfg.Client, m.options())...); err != nil {
+	life, abandon := context.WithCancel(context.Background())
+	m.abandon = abandon
+	if m.client, err = kgo.NewClient(slices.Concat(cfg.Client, m.options(), []kgo.Opt{kgo.WithContext(life)})...); err != nil {
+		abandon()
 		return nil, fmt.Errorf("mailer: %w", err)
 	}
 	return m, nil
@@ -215,7 +219,10 @@ func (m *Mailer) Ready() bool { return m.ready.Load() }
 // Run sends mails until ctx ends; then attempts under way are given Limits.Shutdown, what they did is reported and
 // committed, and the group is left. It returns nil for a ctx that ended, ErrNewer, ErrFenced, or why the client cannot go on.
 func (m *Mailer) Run(ctx context.Context) error {
-	defer m.client.CloseAllowingRebalance()
+	defer func() {
+		m.abandon() // what had to be said is said: otherwise Close would wait for a broker that does not answer
+		m.client.CloseAllowingRebalance()
+	}()
 	run, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	m.mu.Lock()
