@@ -287,6 +287,11 @@ func (l *loop) replace(err error) {
 		l.p.fail(err)
 	case errors.Is(err, errBroken) && g != nil:
 		l.p.fail(fmt.Errorf("%w: %w", err, g.end()))
+	case errors.Is(err, kerr.UnknownTopicID):
+		// The next member would wait for an assignment that never comes if no input is left.
+		if err := l.p.sameTopics(l.stop); errors.Is(err, ErrRefused) {
+			l.p.fail(err)
+		}
 	}
 	if l.stop.Err() != nil {
 		return

@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // memoryFile keeps what this instance saw of its topics last. It is removed with the tables when the state is reset.
@@ -65,13 +68,52 @@ func changed(name string, before, now memoryTopic, since string) error {
 	return nil
 }
 
+// goneAfter is how long a topic must be missing: a broker that has just started may not have heard of it yet. watchEvery is how often a running processor
+// looks.
+const (
+	goneAfter  = 5 * time.Second
+	watchEvery = 30 * time.Second
+)
+
+// watchTopics fails the processor when one of its topics is deleted, or made again under its name. The client says nothing: it waits for a topic that is
+// gone, and for one that was made again under another id.
+func (p *Processor) watchTopics(ctx context.Context) {
+	for pause(ctx, watchEvery) == nil {
+		asking, cancel := context.WithTimeout(ctx, watchEvery)
+		now, err := p.adm.Metadata(asking, p.keyed()...)
+		cancel()
+		if err != nil {
+			continue // a cluster that is away is the loop's matter
+		}
+		for _, name := range p.keyed() {
+			if is := now.Topics[name]; errors.Is(is.Err, kerr.UnknownTopicOrPartition) || is.Err == nil && is.ID != p.facts.topics[name].id {
+				if err := p.sameTopics(ctx); errors.Is(err, ErrRefused) {
+					p.fail(err)
+					return
+				}
+				break
+			}
+		}
+	}
+}
+
 // sameTopics compares the topics with what they were when the processor started: an assignment must not go on with others. A client that runs never takes
 // a topic that was made again for the old one, but the next client would.
 func (p *Processor) sameTopics(ctx context.Context) error {
 	var now kadm.Metadata
+	missing := make(map[string]time.Time) // since when
 	err := p.retry(ctx, "look at the topics", func(ctx context.Context) (err error) {
 		if now, err = p.adm.Metadata(ctx, p.keyed()...); err != nil {
 			return err
+		}
+		for _, name := range p.keyed() {
+			if !errors.Is(now.Topics[name].Err, kerr.UnknownTopicOrPartition) {
+				delete(missing, name)
+			} else if since, ok := missing[name]; !ok {
+				missing[name] = time.Now()
+			} else if time.Since(since) >= goneAfter {
+				return nil
+			}
 		}
 		return now.Topics.Error()
 	})
@@ -80,6 +122,10 @@ func (p *Processor) sameTopics(ctx context.Context) error {
 	}
 	for _, name := range p.keyed() {
 		was, is := p.facts.topics[name], now.Topics[name]
+		if _, gone := missing[name]; gone {
+			return fmt.Errorf("%w: topic %s was deleted since this process started: what it held is gone, and the group's offsets in it; make it again with \"utopia topics apply\", then decide what the group goes on from (\"utopia state reset\", \"utopia offsets set\")",
+				ErrRefused, name)
+		}
 		err := changed(name, memoryTopic{hex.EncodeToString(was.id[:]), was.partitions}, memoryTopic{hex.EncodeToString(is.ID[:]), len(is.Partitions)},
 			"this process started")
 		if err != nil {

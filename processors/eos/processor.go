@@ -110,6 +110,10 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 	if p.standby != nil && p.cfg.RecoverAhead && p.standby.recovered(stop) != nil {
 		return p.failure()
 	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer halt()
+	watching.Go(func() { p.watchTopics(stop) })
 	return p.runGoka(stop)
 }
 

@@ -96,7 +96,7 @@ func (t *stateTable) openDB() error {
 		FileCache:          t.d.files,
 		DisableWAL:         true, // the changelog is the write-ahead log
 		FormatMajorVersion: pebble.FormatTableFormatV6,
-		Logger:             pebbleLogger{t.logger},
+		Logger:             pebbleLogger{t.logger, os.Exit},
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { t.fail(fmt.Errorf("write the state of %s: %w", t.topic, err)) },
 			DataCorruption:  func(info pebble.DataCorruptionInfo) { t.fail(info.Details) },
@@ -311,7 +311,10 @@ func writeFile(fs vfs.FS, dir, name string, data []byte) error {
 }
 
 // pebbleLogger passes Pebble's messages on. They hold file names and sizes, never rows.
-type pebbleLogger struct{ l *slog.Logger }
+type pebbleLogger struct {
+	l    *slog.Logger
+	exit func(code int)
+}
 
 func (p pebbleLogger) Infof(format string, args ...any) {
 	if !p.l.Enabled(context.Background(), slog.LevelDebug) {
@@ -324,8 +327,10 @@ func (p pebbleLogger) Errorf(format string, args ...any) {
 	p.l.Warn("pebble", slog.String("message", fmt.Sprintf(format, args...)))
 }
 
-// Fatalf must not return: Pebble calls it when its own files no longer agree with its memory.
+// Fatalf must not return: Pebble calls it with its locks held, when it cannot write down what it has done (a full disk) or its files no longer agree with its
+// memory. A panic would end the process as well, but with a dump and the exit code of a wrong command line.
 func (p pebbleLogger) Fatalf(format string, args ...any) {
-	p.l.Error("pebble", slog.String("message", fmt.Sprintf(format, args...)))
-	panic(fmt.Sprintf("pebble: "+format, args...))
+	p.l.Error("the local state cannot be used any more and this process ends; nothing is lost: the next start reads from the log what is missing",
+		slog.String("cause", fmt.Sprintf(format, args...)))
+	p.exit(1)
 }

@@ -85,3 +85,24 @@ func TestAnInputIsMadeAgainWhileRunning(t *testing.T) {
 		}
 	})
 }
+
+// An input is deleted under a running group, and nobody makes it again. Its offsets went with it.
+func TestAnInputIsDeletedWhileRunning(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, 1, func(t *testing.T, w *world) {
+		a := w.start("a", nil)
+		a.ready()
+		w.commandsFor("old", 100, 50)
+		w.until("all is counted", w.caughtUp)
+		mustDo(t, w.cluster.DeleteTopic(commands))
+		select {
+		case <-a.done:
+			if !errors.Is(a.err, ErrRefused) || !strings.Contains(a.err.Error(), commands+" was deleted since this process started") {
+				t.Errorf("Run returned %v, want a refusal", a.err)
+			}
+		case <-time.After(30 * time.Minute):
+			t.Error("the processor goes on")
+			a.stop()
+		}
+	})
+}

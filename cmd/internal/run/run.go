@@ -89,6 +89,7 @@ func Main(f func(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	tooLargeIsAnError()
 	return ExitCode(f(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
