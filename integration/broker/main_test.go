@@ -17,8 +17,12 @@ import (
 )
 
 var (
-	seed     = flag.Uint64("seed", 0, "seed of load and kills; 0: another one each time")
-	kills    = flag.Int("kills", 12, "lives that must end with SIGKILL, for each version of transactions")
+	seed  = flag.Uint64("seed", 0, "seed of load and kills; 0: another one each time")
+	kills = flag.Int("kills", 12, "lives that must end with SIGKILL, for each version of transactions")
+
+	// transactions are how many one transactional id makes in TestFacts; 70,000 go past two ends of its epochs.
+	transactions = flag.Int("transactions", 200, "transactions of one transactional id")
+
 	built    = flag.String("binaries", "", "folder with binaries that were built with -tags kill; empty: build them")
 	binaries string // folder
 	registry string // URL; its schemas are the same for every cluster

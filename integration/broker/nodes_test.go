@@ -21,17 +21,17 @@ import (
 // move all the time.
 func TestThreeNodes(t *testing.T) {
 	s := chosenSeed(t)
-	proxies := map[int]*slow{}
+	proxies := map[int]*link{}
 	c := kafka.Start(t, kafka.Options{Nodes: 3, Advertise: func(l kafka.Listener, node int, address string) (string, error) {
 		if l != kafka.Brokers {
 			return address, nil
 		}
-		proxies[node] = newSlow(t, address)
+		proxies[node] = newLink(t, address)
 		return proxies[node].address, nil
 	}})
 	w := live.New(t, binaries, c.Brokers(), registry, sizes(3)...)
 	probe := newProbe(t, w)
-	proxies[2].wait.Store(int64(400 * time.Millisecond))
+	proxies[2].towards.slow(400 * time.Millisecond)
 
 	keepers := w.Services()
 	stopKillers := w.StartAll(keepers, s)
@@ -51,7 +51,7 @@ func TestThreeNodes(t *testing.T) {
 	w.KillUntil(ctx, keepers, random, 3)
 	probe.lateMarkers(2)
 	w.KillUntil(ctx, keepers, random, 6) // they recover while markers are late
-	proxies[2].wait.Store(0)
+	proxies[2].Heal()
 	before := probe.leaderEpochs()
 	for node := 1; node <= 3; node++ {
 		if node == 2 {
@@ -78,6 +78,9 @@ func TestThreeNodes(t *testing.T) {
 	stopKillers(func() { w.Settle(4*time.Minute, live.Groups()...) })
 	verdict(t, w, keepers, sender, true)
 	t.Log(w.Command("customer", "rebuild", "--check"))
+	if !t.Failed() {
+		t.Run("an unclean election stops a partition", func(t *testing.T) { uncleanElection(t, c, w.With(t)) })
+	}
 }
 
 // probe looks at the cluster beside the system.

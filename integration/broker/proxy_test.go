@@ -6,39 +6,42 @@ import (
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// slow passes connections on to an address, and holds what goes towards it back for a time that can be changed.
-type slow struct {
-	address string // where it listens
-	wait    atomic.Int64
+// link passes connections on to an address. Either direction can be slow or cut: what is held back then arrives when the link
+// has healed, unless somebody has hung up meanwhile, as in a network.
+type link struct {
+	address       string // where it listens
+	towards, back way
 }
 
-// newSlow listens until the test ends.
-func newSlow(t *testing.T, to string) *slow {
+// newLink listens until the test ends.
+func newLink(t *testing.T, to string) *link {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &slow{address: l.Addr().String()}
-	t.Cleanup(func() { _ = l.Close() })
+	k := &link{address: l.Addr().String(), towards: newWay(), back: newWay()}
+	t.Cleanup(func() {
+		_ = l.Close()
+		k.Heal()
+	})
 	go func() {
 		for {
 			in, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go s.pass(in, to)
+			go k.join(in, to)
 		}
 	}()
-	return s
+	return k
 }
 
-func (s *slow) pass(in net.Conn, to string) {
+func (k *link) join(in net.Conn, to string) {
 	out, err := net.Dial("tcp", to)
 	if err != nil {
 		_ = in.Close()
@@ -48,16 +51,87 @@ func (s *slow) pass(in net.Conn, to string) {
 	over := func() { end.Do(func() { _ = in.Close(); _ = out.Close() }) }
 	go func() {
 		defer over()
-		_, _ = io.Copy(in, out)
+		k.back.copy(in, out)
 	}()
 	defer over()
+	k.towards.copy(out, in)
+}
+
+// Cut lets nothing pass in the given directions.
+func (k *link) Cut(towards, back bool) {
+	if towards {
+		k.towards.cut()
+	}
+	if back {
+		k.back.cut()
+	}
+}
+
+// Slow holds everything back for a time, in both directions.
+func (k *link) Slow(wait time.Duration) {
+	k.towards.slow(wait)
+	k.back.slow(wait)
+}
+
+// Heal lets everything pass.
+func (k *link) Heal() {
+	for _, w := range []*way{&k.towards, &k.back} {
+		w.slow(0)
+		w.heal()
+	}
+}
+
+// way is one direction of a link.
+type way struct {
+	mu   *sync.Mutex
+	wait time.Duration
+	open chan struct{} // closed while something can pass
+}
+
+func newWay() way {
+	w := way{mu: new(sync.Mutex), open: make(chan struct{})}
+	close(w.open)
+	return w
+}
+
+func (w *way) slow(wait time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wait = wait
+}
+
+func (w *way) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case <-w.open:
+		w.open = make(chan struct{})
+	default: // it is cut
+	}
+}
+
+func (w *way) heal() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case <-w.open:
+	default:
+		close(w.open)
+	}
+}
+
+func (w *way) copy(out io.Writer, in io.Reader) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := in.Read(buffer)
 		if err != nil {
 			return
 		}
-		time.Sleep(time.Duration(s.wait.Load()))
+		w.mu.Lock()
+		wait, open := w.wait, w.open
+		w.mu.Unlock()
+		time.Sleep(wait)
+		<-open
 		if _, err := out.Write(buffer[:n]); err != nil {
 			return
 		}

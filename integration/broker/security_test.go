@@ -54,11 +54,17 @@ func (s *secured) login(t *testing.T, user, password string) *live.World {
 // users makes users with the one password.
 func (s *secured) users(t *testing.T, names ...string) {
 	t.Helper()
+	s.passwords(t, password, names...)
+}
+
+// passwords gives users that exist, or do not yet, a password.
+func (s *secured) passwords(t *testing.T, word string, names ...string) {
+	t.Helper()
 	var all []kadm.UpsertSCRAM
 	for _, name := range names {
-		all = append(all, kadm.UpsertSCRAM{User: name, Mechanism: kadm.ScramSha512, Iterations: 4096, Password: password})
+		all = append(all, kadm.UpsertSCRAM{User: name, Mechanism: kadm.ScramSha512, Iterations: 4096, Password: word})
 	}
-	altered, err := s.admin.Admin.AlterUserSCRAMs(t.Context(), nil, all)
+	altered, err := s.admin.Admin.AlterUserSCRAMs(context.WithoutCancel(t.Context()), nil, all)
 	if err == nil {
 		err = altered.Error()
 	}
@@ -93,7 +99,9 @@ func rights(w *live.World, name string) []right {
 
 // Each binary and each kind of outsider works with the rights in its file and no others, over TLS and with a password.
 func TestLeastPrivilege(t *testing.T) {
-	s := &secured{Cluster: kafka.Start(t, kafka.Options{Secure: true})}
+	s := &secured{Cluster: kafka.Start(t, kafka.Options{
+		Secure: true, Properties: map[string]string{"connections.max.reauth.ms": fmt.Sprint(oftenLoggedIn.Milliseconds())},
+	})}
 	s.admin = s.login(t, kafka.Admin, s.AdminPassword())
 	s.admin.SetUp(sizes(1)...)
 	outsiders := []string{topics.CRM, topics.Producers, topics.Consumers, topics.Operators}
@@ -111,6 +119,8 @@ func TestLeastPrivilege(t *testing.T) {
 	t.Run("nobody reads what is private", func(t *testing.T) { privateIsPrivate(t, s, everybody) })
 	t.Run("nobody takes another's transactional id", func(t *testing.T) { idsAreOwn(t, s) })
 	t.Run("wrong password, wrong authority", func(t *testing.T) { wrongLogin(t, s) })
+	t.Run("rights are taken away and given back", func(t *testing.T) { rightsComeAndGo(t, s) })
+	t.Run("a password changes", func(t *testing.T) { passwordChanges(t, s) })
 	t.Run("no binary works without any one of its rights", func(t *testing.T) { failsWithoutEach(t, s) })
 }
 

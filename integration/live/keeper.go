@@ -24,16 +24,28 @@ type Keeper struct {
 	binary   string
 	args     []string
 	mu       sync.Mutex
-	cmd      *exec.Cmd
-	point    string // at which this life is to end; empty: nowhere
+	cmd      *exec.Cmd // nil between lives
+	began    time.Time // of the present life
+	point    string    // at which this life is to end; empty: nowhere
+	still    bool      // it was stopped with SIGSTOP
 	kills    map[string]int
 	failures []error // lives that ended otherwise
+
+	// Lenient keepers take a stop in order that failed for one that took too long: what it needs may be away.
+	Lenient bool
+	away    chan struct{}  // not nil: it is not started again before this is closed
+	leaving bool           // the present life was asked to end in order
+	rival   *exec.Cmd      // the last other process that ran as this instance
+	rivals  int            // that run now: 0 or 1
+	met     map[string]int // what it went through
+
+	rivalsOver sync.WaitGroup
 }
 
 // Keep returns a keeper of an instance; Run makes it live.
 func (w *World) Keep(name, binary string, args ...string) *Keeper {
 	return &Keeper{
-		Name: name, Log: filepath.Join(w.Dir, name+".log"), w: w, binary: binary, kills: map[string]int{},
+		Name: name, Log: filepath.Join(w.Dir, name+".log"), w: w, binary: binary, kills: map[string]int{}, met: map[string]int{},
 		args: append([]string{
 			"run", "--state-dir", filepath.Join(w.Dir, "state-"+name), "--instance", name, "--dev", "--http", "",
 		}, args...),
@@ -49,24 +61,60 @@ func (k *Keeper) Run(ctx, harm context.Context, random *rand.Rand) {
 		return
 	}
 	defer func() { _ = log.Close() }()
-	for ctx.Err() == nil {
+	defer k.endRival()
+	for k.returns(ctx) {
 		ended := k.live(ctx, log, harm.Err() == nil && random.IntN(2) == 0, random)
-		var exit *exec.ExitError
-		switch {
-		case ctx.Err() != nil:
-			if ended != nil {
-				k.fail(fmt.Errorf("stopped in order: %w", ended))
-			}
-		case errors.As(ended, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL: //nolint:forcetypeassert // POSIX
-			k.count()
-		default:
-			k.fail(fmt.Errorf("ended by itself: %w", ended))
-			select { // whatever it was may pass
-			case <-ctx.Done():
-			case <-time.After(time.Second):
-			}
+		if k.judge(ctx, ended) {
+			continue
+		}
+		select { // whatever it was may pass
+		case <-ctx.Done():
+		case <-time.After(time.Second):
 		}
 	}
+}
+
+// judge says whether a life has ended as it should, and counts it.
+func (k *Keeper) judge(ctx context.Context, ended error) bool {
+	k.mu.Lock()
+	leaving := k.leaving
+	k.leaving = false
+	k.mu.Unlock()
+	switch {
+	case ctx.Err() != nil:
+		if ended != nil {
+			k.fail(fmt.Errorf("stopped in order: %w", ended))
+		}
+	case killed(ended):
+		k.count()
+		if k.Open(ctx) {
+			k.Met("open transactions at a kill")
+		}
+	case leaving && ended == nil:
+		k.Met("stops in order")
+	case leaving && k.Lenient && exitCode(ended) == 1:
+		k.Met("late stops")
+	case exitCode(ended) == 1 && k.replaced():
+		k.Met("fencings")
+	default:
+		k.fail(fmt.Errorf("ended by itself: %w", ended))
+		return false
+	}
+	return true
+}
+
+func killed(ended error) bool {
+	var exit *exec.ExitError
+	return errors.As(ended, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL //nolint:forcetypeassert // POSIX
+}
+
+// exitCode is that of a life that failed by itself, else 0.
+func exitCode(ended error) int {
+	var exit *exec.ExitError
+	if !errors.As(ended, &exit) {
+		return 0
+	}
+	return exit.ExitCode()
 }
 
 // live is one life.
@@ -82,7 +130,7 @@ func (k *Keeper) live(ctx context.Context, log *os.File, die bool, random *rand.
 		k.mu.Unlock()
 		return err
 	}
-	k.cmd = cmd
+	k.cmd, k.began = cmd, time.Now()
 	k.mu.Unlock()
 	over := make(chan struct{})
 	defer close(over)
@@ -93,7 +141,11 @@ func (k *Keeper) live(ctx context.Context, log *os.File, die bool, random *rand.
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 		}
 	}()
-	return cmd.Wait()
+	err := cmd.Wait()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cmd, k.still = nil, false
+	return err
 }
 
 // Points are where a transaction can be cut.
@@ -105,7 +157,7 @@ func Points() []string {
 func (k *Keeper) Kill() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.cmd != nil && k.cmd.Process != nil {
+	if k.cmd != nil {
 		k.point = "at a random time"
 		_ = k.cmd.Process.Kill()
 	}

@@ -2,6 +2,7 @@ package live
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +39,9 @@ func (w *World) SpawnAs(instance, state, binary string, args ...string) *Process
 	p.cmd = exec.Command(filepath.Join(w.Bin, binary), append([]string{ //nolint:noctx // our own binary; it ends with the test
 		"run", "--state-dir", filepath.Join(w.Dir, "state-"+state), "--instance", instance, "--dev", "--http", "",
 	}, args...)...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = w.Environment(), log, log
+	// Through a pipe: a process that has no room for files can still say so.
+	out := struct{ io.Writer }{log}
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = w.Environment(), out, out
 	if err := p.cmd.Start(); err != nil {
 		w.T.Fatal(err)
 	}
@@ -59,6 +62,9 @@ func (w *World) SpawnAs(instance, state, binary string, args ...string) *Process
 
 // Signal sends it a signal.
 func (p *Process) Signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+
+// PID is its number.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Running tells whether it still lives.
 func (p *Process) Running() bool {
@@ -92,12 +98,29 @@ func (p *Process) Stop() {
 }
 
 // Said tells whether its log has a line with all of the words.
-func (p *Process) Said(words ...string) bool {
+func (p *Process) Said(words ...string) bool { return p.SaidSince(0, words...) }
+
+// Logged is how long its log is, for SaidSince.
+func (p *Process) Logged() int {
 	b, err := os.ReadFile(p.Log)
+	if err != nil {
+		p.w.T.Fatal(err)
+	}
+	return len(b)
+}
+
+// SaidSince is Said of what its log had not yet when it was from bytes long.
+func (p *Process) SaidSince(from int, words ...string) bool { return said(p.Log, from, words...) }
+
+// Said tells whether a log has a line with all of the words.
+func Said(log string, words ...string) bool { return said(log, 0, words...) }
+
+func said(log string, from int, words ...string) bool {
+	b, err := os.ReadFile(log)
 	if err != nil {
 		return false
 	}
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(string(b[min(from, len(b)):])) {
 		all := true
 		for _, word := range words {
 			all = all && strings.Contains(line, word)

@@ -53,8 +53,10 @@ func (w *World) StartAll(keepers []*Keeper, seed uint64) (stop func(settled func
 	w.T.Cleanup(func() { endHarm(); end(); all.Wait() })
 	return func(settled func()) {
 		endHarm()
-		for _, k := range keepers { // a life that is still to end at some point is ended now
-			if k.Doomed() {
+		for _, k := range keepers {
+			k.Resume()
+			k.endRival()
+			if k.Doomed() { // a life that is still to end at some point is ended now
 				k.Kill()
 			}
 		}

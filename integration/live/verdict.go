@@ -29,7 +29,7 @@ func (w *World) Check(aborts bool, logs ...string) map[string]int64 {
 	for _, log := range logs {
 		args = append(args, "-logs", log)
 	}
-	ctx, cancel := context.WithTimeout(w.T.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(w.T.Context(), 15*time.Minute) // a long run leaves a long log
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(w.Bin, "check"), args...)
 	out, err := cmd.Output()
@@ -72,7 +72,7 @@ func (w *World) Present(acked []*kgo.Record) {
 		w.T.Fatal(err)
 	}
 	defer reader.Close()
-	ctx, cancel := context.WithTimeout(w.T.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.T.Context(), 20*time.Second+time.Duration(len(acked))*time.Millisecond)
 	defer cancel()
 	for len(missing) > 0 && ctx.Err() == nil {
 		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
@@ -89,10 +89,12 @@ func (w *World) Present(acked []*kgo.Record) {
 }
 
 // Tail is the end of a log.
-func Tail(path string) string {
+func Tail(path string) string { return tail(path, 3000) }
+
+func tail(path string, most int) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
-	return string(b[max(0, len(b)-3000):])
+	return string(b[max(0, len(b)-most):])
 }

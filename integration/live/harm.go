@@ -1,0 +1,179 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Met counts something that the instance went through.
+func (k *Keeper) Met(what string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.met[what]++
+}
+
+// WentThrough is what the instance went through beside its kills.
+func (k *Keeper) WentThrough() map[string]int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return maps.Clone(k.met)
+}
+
+// Age is how long the present life lasts; 0 if there is none, or if it stands still.
+func (k *Keeper) Age() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cmd == nil || k.still {
+		return 0
+	}
+	return time.Since(k.began)
+}
+
+// Away tells whether the instance is not to be started.
+func (k *Keeper) Away() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.away != nil
+}
+
+// Leave ends the present life, with SIGTERM or SIGKILL, and starts no other before Return.
+func (k *Keeper) Leave(s syscall.Signal) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.away == nil {
+		k.away = make(chan struct{})
+	}
+	if k.cmd == nil {
+		return
+	}
+	if k.leaving = s == syscall.SIGTERM; !k.leaving {
+		k.point = "at a random time"
+	}
+	_ = k.cmd.Process.Signal(s)
+}
+
+// Return starts the instance again.
+func (k *Keeper) Return() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.away != nil {
+		close(k.away)
+		k.away = nil
+	}
+}
+
+// returns waits until the instance is to live; it does not any more when ctx has ended.
+func (k *Keeper) returns(ctx context.Context) bool {
+	k.mu.Lock()
+	away := k.away
+	k.mu.Unlock()
+	if away != nil {
+		select {
+		case <-away:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// Pause lets the present life stand still; false if there is none.
+func (k *Keeper) Pause() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cmd == nil || k.still || k.cmd.Process.Signal(syscall.SIGSTOP) != nil {
+		return false
+	}
+	k.still = true
+	return true
+}
+
+// Resume lets it go on; false if it does not stand still, perhaps because it was killed.
+func (k *Keeper) Resume() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cmd == nil || !k.still {
+		return false
+	}
+	k.still = false
+	return k.cmd.Process.Signal(syscall.SIGCONT) == nil
+}
+
+// TransactionalID is that of the instance's transactions.
+func (k *Keeper) TransactionalID() string { return k.binary + "-" + k.Name }
+
+// Open tells whether the coordinator knows of a transaction that has not ended. A broker that does not answer says no.
+func (k *Keeper) Open(ctx context.Context) bool {
+	if k.w.Admin == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	id := k.TransactionalID()
+	described, err := k.w.Admin.DescribeTransactions(ctx, id)
+	return err == nil && described[id].Err == nil &&
+		slices.Contains([]string{"Ongoing", "PrepareCommit", "PrepareAbort"}, described[id].State)
+}
+
+// fenced is what a process says of whose place another has taken.
+const fenced = "another process runs as this instance"
+
+// Replace starts another process as this instance, with a state directory of its own, as an orchestrator does that has lost
+// sight of the first. Whichever is older ends; when it is this one, its next life does the same to the other.
+func (k *Keeper) Replace() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rivals > 0 || k.cmd == nil {
+		return nil // one at a time
+	}
+	log, err := os.OpenFile(k.Log, os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	args := slices.Clone(k.args)
+	args[slices.Index(args, "--state-dir")+1] = filepath.Join(k.w.Dir, "state-"+k.Name+"-rival")
+	cmd := exec.Command(filepath.Join(k.w.Bin, k.binary), args...) //nolint:noctx // our own binary; endRival ends it
+	cmd.Env, cmd.Stdout, cmd.Stderr = k.w.Environment(), log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	k.rival = cmd
+	k.rivals++
+	k.rivalsOver.Go(func() {
+		ended := cmd.Wait()
+		defer func() { k.mu.Lock(); k.rivals--; k.mu.Unlock() }()
+		switch {
+		case killed(ended):
+		case exitCode(ended) == 1 && k.replaced():
+			k.Met("fencings")
+		default:
+			k.fail(fmt.Errorf("the process that replaced it ended by itself: %w", ended))
+		}
+	})
+	return nil
+}
+
+// replaced tells whether there was another process as this instance, and one of the two has said so.
+func (k *Keeper) replaced() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.rival != nil && strings.Contains(tail(k.Log, 1<<16), fenced)
+}
+
+// endRival kills the other process, if there is one.
+func (k *Keeper) endRival() {
+	k.mu.Lock()
+	if k.rivals > 0 {
+		_ = k.rival.Process.Kill()
+	}
+	k.mu.Unlock()
+	k.rivalsOver.Wait()
+}
