@@ -3,6 +3,8 @@
 # make check   format, lint, vet, build, the same tests, kills of real binaries, clients of other languages,
 #              a real Kafka
 # make prove   seeds of the whole system for as long as it is told, and the mistakes that they must find: MINUTES=120, or PROVE_SEEDS=1000 FROM=1
+# make prove-processes, make prove-broker
+#              every fault at once, on the embedded broker and on a real Kafka of three nodes: STORM_MINUTES=30 KILLS=500 SEED=0
 # make broker  the tier that needs a real Kafka: JDK and Maven, which download it once
 # make kafka   a real Kafka and a schema registry until interrupted; ARGS="--nodes 3 --transactions 1"
 # make bench   CPU per record next to a raw transaction loop and stock Goka, interleaved in one run
@@ -20,11 +22,22 @@ FROM        ?= 1
 MINUTES     ?= 0
 WORKERS     ?= 2
 
+# make prove-processes, make prove-broker: at least so long and so many kills of binaries. SEED=0 is another one each time.
+STORM_MINUTES ?= 10
+KILLS         ?= 200
+INSTANCES     ?= 8
+SEED          ?= 0
+# TRANSACTIONS of one transactional id; 70,000 go past two ends of its epochs. NODES=1 kills and cuts off no node; VERSION is that of transactions.
+TRANSACTIONS  ?= 70000
+NODES         ?= 3
+VERSION       ?= 2
+STORM         := -prove -minutes $(STORM_MINUTES) -kills $(KILLS) -instances $(INSTANCES) -seed $(SEED)
+
 # The race detector needs a C compiler; without one the tests run all the same and say so.
 CC_FOUND := $(shell command -v $${CC:-cc} 2>/dev/null || command -v gcc 2>/dev/null)
 RACE     := $(if $(CC_FOUND),-race)
 
-.PHONY: run demo build test simulation prove check fmt fmt-check lint vet kill foreign broker kafka bench clean
+.PHONY: run demo build test simulation prove prove-processes prove-broker check fmt fmt-check lint vet kill foreign broker kafka bench clean
 
 run:
 	@$(GO) run ./cmd/utopia up --demo
@@ -44,6 +57,13 @@ simulation:
 prove:
 	$(GO) test -tags $(TAGS) -timeout 0 -count 1 -v ./integration/simulation -run 'TestMistakes|TestProve' -prove -seeds $(PROVE_SEEDS) -seed $(FROM) \
 		-minutes $(MINUTES) -workers $(WORKERS) -parallel $(WORKERS)
+
+prove-processes:
+	$(GO) test -tags "$(TAGS) kill" -timeout 0 -count 1 -v ./integration/kill -run TestProve $(STORM)
+
+prove-broker:
+	$(GO) test -tags "$(TAGS) broker" -timeout 0 -count 1 -v ./integration/broker -run 'TestProve|TestFacts/every' \
+		-transactions $(TRANSACTIONS) -nodes $(NODES) -version $(VERSION) $(STORM)
 
 check: fmt-check lint vet build test kill foreign broker
 

@@ -4,6 +4,7 @@ package kill
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,9 @@ import (
 
 	"utopia/integration/live"
 )
+
+// built saves the time to build them for every run.
+var built = flag.String("binaries", "", "folder with binaries that were built with -tags kill; empty: build them")
 
 // roleVariable makes this test binary a broker instead.
 const roleVariable = "UTOPIA_KILL_BROKER_DIR"
@@ -51,7 +55,10 @@ func serve(dir string, stdin io.Reader, stdout io.Writer) error {
 
 func newWorld(t *testing.T) *live.World {
 	t.Helper()
-	bin, broker := live.Build(t, live.Binaries()...), startBroker(t)
+	bin, broker := *built, startBroker(t)
+	if bin == "" {
+		bin = live.Build(t, live.Binaries()...)
+	}
 	registry := srfake.New()
 	t.Cleanup(registry.Close)
 	return live.New(t, bin, broker, registry.URL(), "--replicas", "1", "--min-in-sync", "1")

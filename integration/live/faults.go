@@ -127,7 +127,7 @@ func (s *Storm) breakNodes(ctx context.Context, random *rand.Rand) error {
 		if err := s.Nodes.Start(node); err != nil {
 			return err
 		}
-		ready, cancel := context.WithTimeout(s.w.T.Context(), 5*time.Minute)
+		ready, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute) // also after the storm
 		err := s.Nodes.Ready(ready)
 		cancel()
 		if err != nil {

@@ -169,6 +169,7 @@ func (s *Storm) wanted() []string {
 
 // commit is what the tests were built from.
 func commit(t *testing.T) string {
+	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "git", "rev-parse", "--short", "HEAD").Output()
 	if err != nil {
 		return "unknown"
