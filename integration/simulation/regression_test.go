@@ -31,7 +31,8 @@ func once() map[string]struct {
 			`{"kind":"cut out","place":"mail-0","at":20875000000,"for":1914000000},{"kind":"night","at":21816000000,"for":234000000000000},` +
 			`{"kind":"refuse","at":22890000000,"key":"SyncGroup","err":"NOT_COORDINATOR","n":2}]`},
 		// A misplaced repetition waited in a partition that nobody could read, until its command was long forgotten: the checker knows the window now.
-		"a repetition from outside the window": {149, ``},
+		"a repetition from outside the window":              {149, ``},
+		"a repetition from outside the window, now refused": {234, ``},
 	}
 }
 

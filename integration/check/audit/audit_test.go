@@ -249,6 +249,27 @@ func TestADeadLetterThatWasSentAgainIsNoOutcome(t *testing.T) {
 	}
 }
 
+// A command that was accepted and, outside the window, refused when it came again, has the event of the first answer; one that was refused both times has none.
+func TestADecisionThatWasMadeAgain(t *testing.T) {
+	t.Parallel()
+	sending := func(outcome string, repeat bool) *command {
+		return &command{replies: []*record{{body: fields{"outcome": outcome, "repeat": repeat, "refusal": ""}}}}
+	}
+	for name, c := range map[string]struct {
+		sendings []*command
+		want     string
+	}{
+		"accepted, then refused": {[]*command{sending("accepted", false), sending("refused", false)}, "accepted"},
+		"refused, then accepted": {[]*command{sending("refused", false), sending("accepted", false)}, "accepted"},
+		"refused twice":          {[]*command{sending("refused", false), sending("refused", false)}, "refused"},
+		"accepted once":          {[]*command{sending("accepted", false), sending("refused", true)}, "accepted"},
+	} {
+		if got := text(decision(c.sendings).body["outcome"]); got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // A row remembers the last commands of its key: a repetition from within is never decided again, one from further back may be.
 func TestARepetitionIsDecidedOnceWithinTheWindow(t *testing.T) {
 	t.Parallel()

@@ -161,12 +161,7 @@ func (a *auditor) checkCauses(s service, byID map[string][]*command) {
 	}
 	for id, sendings := range byID {
 		events := caused[id]
-		var answer *record
-		for _, c := range sendings {
-			if repeat, _ := c.replies[0].body["repeat"].(bool); !repeat && !undecided(c.replies[0]) {
-				answer = c.replies[0]
-			}
-		}
+		answer := decision(sendings)
 		switch {
 		case answer == nil:
 			if len(events) > 0 {
@@ -190,6 +185,21 @@ func (a *auditor) checkCauses(s service, byID map[string][]*command) {
 			}
 		}
 	}
+}
+
+// decision returns the answer that decided a command, nil if there is none. Of a command that was decided again, outside the window, it is the last that
+// accepted it, if one did.
+func decision(sendings []*command) (answer *record) {
+	for _, c := range sendings {
+		reply := c.replies[0]
+		if repeat, _ := reply.body["repeat"].(bool); repeat || undecided(reply) {
+			continue
+		}
+		if answer == nil || text(reply.body["outcome"]) == "accepted" {
+			answer = reply
+		}
+	}
+	return answer
 }
 
 // deadLetters counts the dead letters of the commands topic by the record they were, those that were sent again apart.
