@@ -27,13 +27,18 @@ var (
 
 // Codes of the refusals that callers may switch on; those of a core come from its Code function.
 const (
-	codeIDReused    = "id_reused"
+	codeIDReused    = schemas.RefusedIDReused
 	codeTooLarge    = "too_large"
 	codeMetadata    = "metadata"
 	codeStillNeeded = "still_needed"
 	codeInvalid     = "invalid"
 	codeNotDue      = "not_due"
 )
+
+// Refusals are the codes of all refusals that the wiring gives, whatever the core, beside those of the core.
+func Refusals() []string {
+	return []string{codeIDReused, codeTooLarge, codeMetadata, codeStillNeeded, codeInvalid, codeNotDue}
+}
 
 // wiringMessages are the sentences of the refusals that the wiring gives, by code.
 func wiringMessages() map[string]string {

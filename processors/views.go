@@ -124,17 +124,28 @@ func (v *View[T]) Get(key string) (T, error) {
 // After waits until the view has reached the receipt and returns the row then. ErrNotFound after an erasure; ctx's error
 // when it takes too long.
 func (v *View[T]) After(ctx context.Context, r Receipt) (T, error) {
+	return v.Until(ctx, r.Key, func(row T, found bool) bool {
+		if !found {
+			return r.Reached(0)
+		}
+		return r.Reached(v.version(row))
+	})
+}
+
+// Until waits until enough says that the row of key will do and returns it then; found is false while there is none, and row
+// is none. ErrNotFound if no row will do; ctx's error when it takes too long.
+func (v *View[T]) Until(ctx context.Context, key string, enough func(row T, found bool) bool) (T, error) {
 	var none T
 	var broken error
-	value, err := v.Wait(ctx, r.Key, func(value []byte) bool {
+	value, err := v.Wait(ctx, key, func(value []byte) bool {
 		if value == nil {
-			return r.Reached(0)
+			return enough(none, false)
 		}
 		var row T
 		if row, broken = v.decode(value); broken != nil {
 			return true
 		}
-		return r.Reached(v.version(row))
+		return enough(row, true)
 	})
 	switch {
 	case err != nil:
@@ -142,7 +153,7 @@ func (v *View[T]) After(ctx context.Context, r Receipt) (T, error) {
 	case broken != nil:
 		return none, broken
 	case value == nil:
-		return none, fmt.Errorf("%s %s: %w", v.aggregate, r.Key, ErrNotFound)
+		return none, fmt.Errorf("%s %s: %w", v.aggregate, key, ErrNotFound)
 	}
 	return v.decode(value)
 }

@@ -64,6 +64,9 @@ const (
 	OutcomeAccepted = "accepted"
 	OutcomeRefused  = "refused"
 
+	// RefusedIDReused is the refusal of a command whose id was used before for a command with another body.
+	RefusedIDReused = "id_reused"
+
 	ReasonRegistered = "registered"
 	ReasonMoved      = "moved"
 	ReasonCorrected  = "corrected"

@@ -9,26 +9,32 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/config"
 	"utopia/cmd/internal/run"
-	"utopia/processors"
 	"utopia/processors/ask"
 	"utopia/schemas"
 	"utopia/topics"
 )
 
-// service is what a command is sent to.
-type service struct{ commands, replies topics.Topic }
-
-func customerService() service { return service{topics.CustomerCommands, topics.CustomerReplies} }
-func billingService() service  { return service{topics.BillingCommands, topics.BillingReplies} }
-
 // request is one command that a person asks for.
 type request struct {
-	key     string
-	command schemas.Command
-	gone    bool   // an accepted one leaves no row
-	next    string // what happens now, if it is accepted; for people
+	api.Request
+	next string // what happens now, if it is accepted; for people
+}
+
+// flagged says which flag an error is about. An address's own errors name its part.
+func flagged(err error) error {
+	var f *api.FieldError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &f) && f.Field != "address":
+		return run.Usagef("--%s: %w", f.Field, f.Err)
+	case f != nil:
+		return run.Usage(f.Err)
+	}
+	return run.Usage(err)
 }
 
 // sendFlags are the flags of every command that asks for something.
@@ -50,8 +56,8 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 
 // check fills the metadata of a request in.
 func (f *sendFlags) check(r request) error {
-	if !topics.ValidID(r.key) {
-		return run.Usagef("%q is not an id: 1 to 64 of A-Z a-z 0-9 . _ ~ -", r.key)
+	if !topics.ValidID(r.Key) {
+		return run.Usagef("%q is not an id: 1 to 64 of A-Z a-z 0-9 . _ ~ -", r.Key)
 	}
 	if f.id != "" && !topics.ValidID(f.id) {
 		return run.Usagef("--id %q: 1 to 64 of A-Z a-z 0-9 . _ ~ -", f.id)
@@ -62,7 +68,7 @@ func (f *sendFlags) check(r request) error {
 	if f.expected < 0 {
 		return run.Usagef("--expected-version %d: versions begin at 1", f.expected)
 	}
-	meta := r.command.Metadata()
+	meta := r.Command.Metadata()
 	meta.CommandID, meta.CorrelationID, meta.ExpectedVersion = f.id, f.correlation, f.expected
 	if meta.CommandID == "" {
 		meta.CommandID = uuid.Must(uuid.NewV7()).String()
@@ -72,7 +78,7 @@ func (f *sendFlags) check(r request) error {
 
 // asks makes cmd a command that sends what build returns, and prints the
 // outcome. Everything that can be checked here is checked before it connects.
-func (a *app) asks(cmd *cobra.Command, to service, extra config.Set, build func(cfg *config.Config, args []string) (request, error)) *cobra.Command {
+func (a *app) asks(cmd *cobra.Command, extra config.Set, build func(cfg *config.Config, args []string) (request, error)) *cobra.Command {
 	var f sendFlags
 	f.register(cmd)
 	out := output(cmd)
@@ -92,46 +98,46 @@ func (a *app) asks(cmd *cobra.Command, to service, extra config.Set, build func(
 		if err := s.reach(cmd.Context()); err != nil {
 			return err
 		}
-		return s.send(cmd.Context(), to, r, f, *out)
+		return s.send(cmd.Context(), r, f, *out)
 	}
 	return cmd
 }
 
-func (s *session) asker(ctx context.Context, to service) (*ask.Client, error) {
+func (s *session) asker(ctx context.Context, to api.Service) (*ask.Client, error) {
 	registry, err := s.registry()
 	if err != nil {
 		return nil, err
 	}
-	return ask.New(ctx, ask.Config{Client: s.opts, IDs: registry, Commands: to.commands, Replies: to.replies})
+	return ask.New(ctx, ask.Config{Client: s.opts, IDs: registry, Commands: to.Commands, Replies: to.Replies})
 }
 
-func (s *session) send(ctx context.Context, to service, r request, f sendFlags, out format) error {
+func (s *session) send(ctx context.Context, r request, f sendFlags, out format) error {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	client, err := s.asker(ctx, to)
+	client, err := s.asker(ctx, r.To)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	id := r.command.Metadata().CommandID
+	id := r.Command.Metadata().CommandID
 	if f.noWait {
-		if err := client.Send(ctx, r.key, r.command); err != nil {
+		if err := client.Send(ctx, r.Key, r.Command); err != nil {
 			return err
 		}
-		return s.printOutcome(outcome{Outcome: "sent", CommandID: id, Key: r.key}, out)
+		return s.printOutcome(api.Outcome{Outcome: "sent", CommandID: id, Key: r.Key}, "", out)
 	}
-	reply, err := client.Ask(ctx, r.key, r.command)
+	reply, err := client.Ask(ctx, r.Key, r.Command)
 	if errors.Is(err, ask.ErrNoReply) {
 		return fmt.Errorf("no reply within %s. The command may still be handled; asking again with --id %s is safe and gets its outcome: %w", f.timeout, id, err)
 	}
 	if err != nil {
 		return err
 	}
-	o := viewOutcome(reply, to, r.gone)
+	o, next := api.OutcomeOf(reply, r.To, r.Gone), ""
 	if o.Outcome == schemas.OutcomeAccepted {
-		o.next = r.next
+		next = r.next
 	}
-	if err := s.printOutcome(o, out); err != nil {
+	if err := s.printOutcome(o, next, out); err != nil {
 		return err
 	}
 	if o.Outcome != schemas.OutcomeAccepted {
@@ -140,34 +146,7 @@ func (s *session) send(ctx context.Context, to service, r request, f sendFlags, 
 	return nil
 }
 
-// outcome is a reply as people see it.
-type outcome struct {
-	Outcome   string `json:"outcome"`
-	Receipt   string `json:"receipt,omitempty"`
-	CommandID string `json:"commandId"`
-	Key       string `json:"key"`
-	Version   int64  `json:"version,omitempty"`
-	Refusal   string `json:"refusal,omitempty"`
-	Message   string `json:"message,omitempty"`
-	Input     string `json:"input,omitempty"` // where the command is in the log
-	Repeat    bool   `json:"repeat,omitempty"`
-
-	next string
-}
-
-func viewOutcome(f schemas.ReplyFields, to service, gone bool) outcome {
-	o := outcome{
-		Outcome: f.Outcome, CommandID: f.CommandID, Key: f.Key, Version: f.Version, Refusal: f.Refusal, Message: f.Message,
-		Input: fmt.Sprintf("%s/%d/%d", to.commands.Name, f.Partition, f.Offset), Repeat: f.Repeat,
-	}
-	if f.Version > 0 {
-		accepted := f.Outcome == schemas.OutcomeAccepted
-		o.Receipt = processors.Receipt{Aggregate: f.Aggregate, Key: f.Key, Version: f.Version, Gone: gone && accepted}.String()
-	}
-	return o
-}
-
-func (a *app) printOutcome(o outcome, out format) error {
+func (a *app) printOutcome(o api.Outcome, next string, out format) error {
 	return out.print(a.stdout, o, func() {
 		head := green(o.Outcome)
 		if o.Outcome == schemas.OutcomeRefused {
@@ -176,6 +155,6 @@ func (a *app) printOutcome(o outcome, out format) error {
 		if o.Repeat {
 			head += " (as before: this command id was answered already)"
 		}
-		fields(a.stdout, "outcome", head, "receipt", o.Receipt, "command", o.CommandID, "input", o.Input, "next", o.next)
+		fields(a.stdout, "outcome", head, "receipt", o.Receipt, "command", o.CommandID, "input", o.Input, "next", next)
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/cli"
 	"utopia/cmd/internal/config"
 	"utopia/cmd/internal/run"
@@ -37,7 +38,7 @@ func (a *app) issueCommand() *cobra.Command {
 	fs.StringVar(&amount, "amount", "", "amount, with a point before the smallest units: 12.50")
 	fs.StringVar(&currency, "currency", "EUR", "currency `code`, ISO 4217")
 	fs.StringVar(&text, "text", "", "what it is for")
-	return a.asks(cmd, billingService(), 0, func(_ *config.Config, args []string) (request, error) {
+	return a.asks(cmd, 0, func(_ *config.Config, args []string) (request, error) {
 		if !topics.ValidID(invoice) {
 			return request{}, run.Usagef("--invoice %q: 1 to 64 of A-Z a-z 0-9 . _ ~ -", invoice)
 		}
@@ -45,9 +46,7 @@ func (a *app) issueCommand() *cobra.Command {
 		if err != nil {
 			return request{}, run.Usagef("--amount %w", err)
 		}
-		return request{key: args[0], command: &schemas.IssueInvoice{
-			CustomerID: args[0], InvoiceID: invoice, AmountCents: cents, Currency: currency, Text: text,
-		}}, nil
+		return request{Request: api.Issue(args[0], invoice, cents, currency, text)}, nil
 	})
 }
 
@@ -73,47 +72,12 @@ func (a *app) payCommand() *cobra.Command {
 		Example: "utopia billing pay c-17 --invoice r-2026-1", Args: cli.Args("ID"),
 	}
 	cmd.Flags().StringVar(&invoice, "invoice", "", "invoice `id`")
-	return a.asks(cmd, billingService(), 0, func(_ *config.Config, args []string) (request, error) {
+	return a.asks(cmd, 0, func(_ *config.Config, args []string) (request, error) {
 		if !topics.ValidID(invoice) {
 			return request{}, run.Usagef("--invoice %q: 1 to 64 of A-Z a-z 0-9 . _ ~ -", invoice)
 		}
-		return request{key: args[0], command: &schemas.PayInvoice{CustomerID: args[0], InvoiceID: invoice}}, nil
+		return request{Request: api.Pay(args[0], invoice)}, nil
 	})
-}
-
-type billingView struct {
-	ID              string        `json:"id"`
-	Version         int64         `json:"version"`
-	Receipt         string        `json:"receipt"`
-	CustomerVersion int64         `json:"customerVersion"` // the newest that billing has applied
-	Status          string        `json:"status"`
-	Address         string        `json:"address,omitempty"`
-	Open            []invoiceView `json:"open"`
-}
-
-type invoiceView struct {
-	ID             string `json:"id"`
-	Amount         string `json:"amount"`
-	Text           string `json:"text,omitempty"`
-	IssuedAt       string `json:"issuedAt"`
-	Address        string `json:"address,omitempty"` // frozen at issue; none while the customer is not known
-	AddressVersion int64  `json:"addressVersion"`
-	SendTo         int64  `json:"sendTo"` // the version of the address for what follows
-	Corrections    int32  `json:"corrections"`
-}
-
-func viewBilling(b *schemas.BillingState) billingView {
-	v := billingView{
-		ID: b.CustomerID, Version: b.Version, CustomerVersion: b.CustomerVersion, Status: b.Status, Address: oneLine(b.Address), Open: []invoiceView{},
-		Receipt: processors.Receipt{Aggregate: "billing", Key: b.CustomerID, Version: b.Version}.String(),
-	}
-	for _, i := range b.Open {
-		v.Open = append(v.Open, invoiceView{
-			ID: i.InvoiceID, Amount: fmt.Sprintf("%d.%02d %s", i.AmountCents/100, i.AmountCents%100, i.Currency), Text: i.Text,
-			IssuedAt: stamp(schemas.Time(i.IssuedAt)), Address: oneLine(i.Address), AddressVersion: i.AddressVersion, SendTo: i.SendTo, Corrections: i.Corrections,
-		})
-	}
-	return v
 }
 
 func (a *app) billingGetCommand() *cobra.Command {
@@ -122,7 +86,7 @@ func (a *app) billingGetCommand() *cobra.Command {
 		Example: "utopia billing get c-17\nutopia billing get c-17 --after billing/c-17@2 -o json", Args: cli.Args("ID"),
 	}
 	return reads(a, cmd, "billing", processors.NewBillingView, func(b *schemas.BillingState, out format) error {
-		v := viewBilling(b)
+		v := api.BillingOf(b)
 		return out.print(a.stdout, v, func() {
 			fields(a.stdout, "customer", v.ID, "status", v.Status, "version", number(v.Version), "customer version", number(v.CustomerVersion),
 				"address", v.Address, "open invoices", number(len(v.Open)), "receipt", v.Receipt)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -81,8 +80,7 @@ func (a *app) fact(id, source, fact, occurred string, address *addressFlags) (*s
 	if at.IsZero() {
 		at = a.now()
 	}
-	address.Street = strings.Join(address.street, "\n")
-	parsed, verified, err := postal.AsWritten(address.Fields)
+	parsed, verified, err := postal.AsWritten(address.written())
 	if err != nil {
 		return nil, run.Usage(err)
 	}

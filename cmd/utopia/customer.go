@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/cli"
 	"utopia/cmd/internal/config"
 	"utopia/cmd/internal/links"
@@ -13,7 +14,6 @@ import (
 	"utopia/processors"
 	"utopia/processors/customer"
 	"utopia/processors/postal"
-	"utopia/schemas"
 )
 
 func (a *app) customerCommand() *cobra.Command {
@@ -45,14 +45,10 @@ func (f *addressFlags) register(cmd *cobra.Command) {
 	complete(cmd, "country", postal.Countries()...)
 }
 
-// parse asks the country's rules.
-func (f *addressFlags) parse() (schemas.Address, error) {
+// written is the address as it was typed.
+func (f *addressFlags) written() postal.Fields {
 	f.Street = strings.Join(f.street, "\n")
-	a, err := postal.Parse(f.Fields)
-	if err != nil {
-		return schemas.Address{}, run.Usage(err)
-	}
-	return schemas.Address(a.Fields()), nil
+	return f.Fields
 }
 
 func (a *app) registerCommand() *cobra.Command {
@@ -70,23 +66,9 @@ func (a *app) registerCommand() *cobra.Command {
 	fs.StringVar(&email, "email", "", "mail `address`")
 	fs.StringVar(&language, "language", "", "language `tag` for letters, RFC 5646, for example nl")
 	address.register(cmd)
-	return a.asks(cmd, customerService(), 0, func(_ *config.Config, args []string) (request, error) {
-		n, err := customer.ParseName(name)
-		if err != nil {
-			return request{}, run.Usagef("--name: %w", err)
-		}
-		e, err := postal.ParseEmail(email)
-		if err != nil {
-			return request{}, run.Usagef("--email: %w", err)
-		}
-		l, err := customer.ParseLanguage(language)
-		if err != nil {
-			return request{}, run.Usagef("--language: %w", err)
-		}
-		addr, err := address.parse()
-		return request{key: args[0], command: &schemas.RegisterCustomer{
-			CustomerID: args[0], Name: string(n), Email: string(e), Language: string(l), Address: addr,
-		}}, err
+	return a.asks(cmd, 0, func(_ *config.Config, args []string) (request, error) {
+		r, err := api.Register(args[0], api.Registration{Name: name, Email: email, Language: language, Address: address.written()})
+		return request{Request: r}, flagged(err)
 	})
 }
 
@@ -114,15 +96,13 @@ that time. The mails of utopia up are at http://127.0.0.1:8080.`,
 	}
 	cmd.Flags().StringVar(&effective, "effective-at", "", "not before this `time`, like 2026-01-31 or 2026-01-31T12:00:00Z")
 	address.register(cmd)
-	return a.asks(cmd, customerService(), 0, func(_ *config.Config, args []string) (request, error) {
-		addr, err := address.parse()
+	return a.asks(cmd, 0, func(_ *config.Config, args []string) (request, error) {
+		at, err := parseTime("--effective-at", effective)
 		if err != nil {
 			return request{}, err
 		}
-		at, err := parseTime("--effective-at", effective)
-		return request{key: args[0], command: &schemas.RequestAddressChange{
-			CustomerID: args[0], Address: addr, Reason: string(reason), EffectiveAt: schemas.Millis(at),
-		}, next: "pending: the customer is asked by mail to confirm it (utopia customer confirm)"}, err
+		r, err := api.RequestChange(args[0], address.written(), string(reason), at)
+		return request{Request: r, next: "pending: the customer is asked by mail to confirm it (utopia customer confirm)"}, flagged(err)
 	})
 }
 
@@ -187,11 +167,9 @@ utopia customer confirm c-17 --change 0199c0de-7d1c-7a11-b1ab-5f8d2f3d9c01`,
 	}
 	cmd.Flags().StringVar(&token, "token", "", "the link of a confirmation mail, or its token")
 	cmd.Flags().StringVar(&change, "change", "", "`id` of the change, as `utopia customer get` shows it")
-	return a.asks(cmd, customerService(), config.Links, func(cfg *config.Config, args []string) (request, error) {
+	return a.asks(cmd, config.Links, func(cfg *config.Config, args []string) (request, error) {
 		c, err := a.claimed(cfg, token, processors.PurposeConfirm, args, change)
-		return request{key: c.Subject, command: &schemas.ConfirmAddressChange{
-			CustomerID: c.Subject, ChangeID: c.Change, ExpiresAt: schemas.Millis(c.ExpiresAt),
-		}}, err
+		return request{Request: api.Confirm(c.Subject, c.Change, c.ExpiresAt)}, err
 	})
 }
 
@@ -206,7 +184,7 @@ change is verified. Without --change, whatever change there is is taken back.`,
 	}
 	cmd.Flags().StringVar(&token, "token", "", "the link of a confirmation mail, or its token")
 	cmd.Flags().StringVar(&change, "change", "", "only if this is the `id` of the change")
-	return a.asks(cmd, customerService(), config.Links, func(cfg *config.Config, args []string) (request, error) {
+	return a.asks(cmd, config.Links, func(cfg *config.Config, args []string) (request, error) {
 		c := links.Claims{Subject: first(args), Change: change}
 		if token != "" || len(args) == 0 {
 			var err error
@@ -214,7 +192,7 @@ change is verified. Without --change, whatever change there is is taken back.`,
 				return request{}, err
 			}
 		}
-		return request{key: c.Subject, command: &schemas.CancelAddressChange{CustomerID: c.Subject, ChangeID: c.Change}}, nil
+		return request{Request: api.Cancel(c.Subject, c.Change)}, nil
 	})
 }
 
@@ -225,12 +203,9 @@ func (a *app) changeEmailCommand() *cobra.Command {
 		Example: "utopia customer change-email c-17 --email ada@lovelace.example", Args: cli.Args("ID"),
 	}
 	cmd.Flags().StringVar(&email, "email", "", "mail `address`")
-	return a.asks(cmd, customerService(), 0, func(_ *config.Config, args []string) (request, error) {
-		e, err := postal.ParseEmail(email)
-		if err != nil {
-			return request{}, run.Usagef("--email: %w", err)
-		}
-		return request{key: args[0], command: &schemas.ChangeEmail{CustomerID: args[0], Email: string(e)}}, nil
+	return a.asks(cmd, 0, func(_ *config.Config, args []string) (request, error) {
+		r, err := api.ChangeEmail(args[0], email)
+		return request{Request: r}, flagged(err)
 	})
 }
 
@@ -239,8 +214,8 @@ func (a *app) closeCommand() *cobra.Command {
 		Use: "close ID", Short: "End the relation with a customer; the data stay",
 		Example: "utopia customer close c-17", Args: cli.Args("ID"),
 	}
-	return a.asks(cmd, customerService(), 0, func(_ *config.Config, args []string) (request, error) {
-		return request{key: args[0], command: &schemas.CloseCustomer{CustomerID: args[0]}}, nil
+	return a.asks(cmd, 0, func(_ *config.Config, args []string) (request, error) {
+		return request{Request: api.Close(args[0])}, nil
 	})
 }
 
@@ -253,21 +228,10 @@ state, so that every reader forgets the customer too. It cannot be undone.`,
 		Example: "utopia customer erase c-17 --yes", Args: cli.Args("ID"),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "I know that it cannot be undone")
-	return a.asks(cmd, customerService(), 0, func(_ *config.Config, args []string) (request, error) {
+	return a.asks(cmd, 0, func(_ *config.Config, args []string) (request, error) {
 		if !yes {
 			return request{}, run.Usagef("erasing %s cannot be undone; add --yes", args[0])
 		}
-		return request{key: args[0], command: &schemas.EraseCustomer{CustomerID: args[0]}, gone: true}, nil
+		return request{Request: api.Erase(args[0])}, nil
 	})
-}
-
-// oneLine writes an address in one line.
-func oneLine(a schemas.Address) string {
-	var parts []string
-	for _, p := range []string{strings.ReplaceAll(a.Street, "\n", ", "), a.District, strings.TrimSpace(a.PostCode + " " + a.City), a.SortingCode, a.Region, a.Country} {
-		if p != "" {
-			parts = append(parts, p)
-		}
-	}
-	return strings.Join(parts, ", ")
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/cli"
 	"utopia/cmd/internal/config"
 	"utopia/cmd/internal/run"
@@ -18,83 +19,13 @@ import (
 	"utopia/schemas"
 )
 
-// customerView is a customer as -o json shows it.
-type customerView struct {
-	ID        string       `json:"id"`
-	Version   int64        `json:"version"`
-	Receipt   string       `json:"receipt"`
-	Status    string       `json:"status"`
-	Name      string       `json:"name"`
-	Email     string       `json:"email"`
-	Language  string       `json:"language,omitempty"`
-	Address   addressView  `json:"address"`
-	Pending   *pendingView `json:"pending,omitempty"`
-	UpdatedAt string       `json:"updatedAt"`
-}
-
-type addressView struct {
-	Country     string   `json:"country"`
-	Region      string   `json:"region,omitempty"`
-	City        string   `json:"city,omitempty"`
-	District    string   `json:"district,omitempty"`
-	PostCode    string   `json:"postCode,omitempty"`
-	SortingCode string   `json:"sortingCode,omitempty"`
-	Street      []string `json:"street,omitempty"`
-	Reason      string   `json:"reason,omitempty"`
-	Version     int64    `json:"version,omitempty"` // the customer's version that set it
-	Verified    bool     `json:"verified"`
-	Since       string   `json:"since,omitempty"`
-	Source      string   `json:"source,omitempty"`
-
-	flat schemas.Address
-}
-
-type pendingView struct {
-	ChangeID      string `json:"changeId"`
-	Status        string `json:"status"`
-	Reason        string `json:"reason"`
-	Version       int64  `json:"version"`
-	RequestedAt   string `json:"requestedAt"`
-	ExpiresAt     string `json:"expiresAt,omitempty"`
-	EffectiveAt   string `json:"effectiveAt,omitempty"`
-	Undeliverable string `json:"undeliverable,omitempty"`
-}
-
-func viewResidence(r schemas.Residence) addressView {
-	a := r.Address
-	v := addressView{
-		Country: a.Country, Region: a.Region, City: a.City, District: a.District, PostCode: a.PostCode, SortingCode: a.SortingCode,
-		Reason: r.Reason, Version: r.Version, Verified: r.Verified, Since: stamp(schemas.Time(r.OccurredAt)), Source: r.Source, flat: a,
-	}
-	if a.Street != "" {
-		v.Street = strings.Split(a.Street, "\n")
-	}
-	return v
-}
-
-func viewCustomer(c *schemas.CustomerState) customerView {
-	v := customerView{
-		ID: c.CustomerID, Version: c.Version, Status: c.Status, Name: c.Name, Email: c.Email, Language: c.Language,
-		Receipt: processors.Receipt{Aggregate: "customer", Key: c.CustomerID, Version: c.Version}.String(),
-		Address: viewResidence(c.Address), UpdatedAt: stamp(schemas.Time(c.UpdatedAt)),
-	}
-	if p := c.Pending; p != nil {
-		v.Pending = &pendingView{
-			ChangeID: p.ChangeID, Status: p.Status, Reason: p.Reason, Version: p.Version,
-			RequestedAt: stamp(schemas.Time(p.RequestedAt)), ExpiresAt: stamp(schemas.Time(p.ExpiresAt)),
-			EffectiveAt: stamp(schemas.Time(p.EffectiveAt)), Undeliverable: p.Undeliverable,
-		}
-	}
-	return v
-}
-
-func (a *app) printCustomer(v customerView) {
+func (a *app) printCustomer(v api.CustomerState) {
 	verified := ""
 	if !v.Address.Verified {
 		verified = "as written; its country's rules refuse it"
 	}
 	fields(a.stdout, "customer", v.ID, "version", number(v.Version), "status", v.Status, "name", v.Name, "e-mail", v.Email, "language", v.Language,
-		"address", oneLine(v.Address.flat), "reason", v.Address.Reason, "since", v.Address.Since, "source", v.Address.Source, "note", verified,
+		"address", v.Address.OneLine(), "reason", v.Address.Reason, "since", v.Address.Since, "source", v.Address.Source, "note", verified,
 		"updated", v.UpdatedAt, "receipt", v.Receipt)
 	if p := v.Pending; p != nil {
 		line(a.stdout, "")
@@ -148,7 +79,7 @@ utopia customer get --email ada@example.org -o json`,
 			if err != nil {
 				return err
 			}
-			view := viewCustomer(c)
+			view := api.CustomerOf(c)
 			return out.print(a.stdout, view, func() { a.printCustomer(view) })
 		})
 	})
@@ -166,7 +97,7 @@ func (a *app) customersByEmail(v *processors.View[*schemas.CustomerState], email
 	if len(ids) == 0 {
 		return fmt.Errorf("no customer has this e-mail address: %w", processors.ErrNotFound)
 	}
-	var views []customerView
+	var views []api.CustomerState
 	for _, id := range ids {
 		c, err := v.Get(id)
 		if errors.Is(err, processors.ErrNotFound) {
@@ -175,7 +106,7 @@ func (a *app) customersByEmail(v *processors.View[*schemas.CustomerState], email
 		if err != nil {
 			return err
 		}
-		views = append(views, viewCustomer(c))
+		views = append(views, api.CustomerOf(c))
 	}
 	return out.print(a.stdout, views, func() {
 		for i, view := range views {

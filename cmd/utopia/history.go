@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/cli"
 	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/config"
@@ -112,7 +113,7 @@ func (s *session) history(ctx context.Context, id string) (history, error) {
 func describe(r schemas.Record) (version int64, what string) {
 	switch r := r.(type) {
 	case *schemas.PublicCustomerRegistered:
-		return r.Version, fmt.Sprintf("%s, %s, %s", r.Name, r.Email, oneLine(r.Address.Address))
+		return r.Version, fmt.Sprintf("%s, %s, %s", r.Name, r.Email, api.OneLine(r.Address.Address))
 	case *schemas.PublicCustomerMoved:
 		return r.Version, between(r.Before, r.After)
 	case *schemas.PublicAddressCorrected:
@@ -129,7 +130,7 @@ func describe(r schemas.Record) (version int64, what string) {
 }
 
 func between(before, after schemas.Residence) string {
-	what := oneLine(before.Address) + " → " + oneLine(after.Address)
+	what := api.OneLine(before.Address) + " → " + api.OneLine(after.Address)
 	if after.Source != "" {
 		what += " (" + after.Source + ")"
 	}

@@ -14,12 +14,12 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/cli"
 	"utopia/cmd/internal/config"
 	"utopia/cmd/internal/people"
 	"utopia/cmd/internal/run"
 	"utopia/processors/ask"
-	"utopia/processors/customer"
 	"utopia/processors/postal"
 	"utopia/schemas"
 	"utopia/topics"
@@ -74,7 +74,7 @@ utopia customer import people.avro -o json`,
 			if err := s.reach(cmd.Context()); err != nil {
 				return err
 			}
-			if im.asker, err = s.asker(cmd.Context(), customerService()); err != nil {
+			if im.asker, err = s.asker(cmd.Context(), api.Customer()); err != nil {
 				return err
 			}
 			defer im.asker.Close()
@@ -220,33 +220,19 @@ func (im *importing) settle(f func(*imported) error) error {
 }
 
 // registration checks a row and makes its command.
-func registration(row people.Row) (*schemas.RegisterCustomer, error) {
+func registration(row people.Row) (schemas.Command, error) {
 	if !topics.ValidID(row.ID) {
 		return nil, errors.New("id: 1 to 64 of A-Z a-z 0-9 . _ ~ - are wanted")
 	}
-	name, err := customer.ParseName(row.Name)
-	if err != nil {
-		return nil, fmt.Errorf("name: %w", err)
-	}
-	email, err := postal.ParseEmail(row.Email)
-	if err != nil {
-		return nil, fmt.Errorf("email: %w", err)
-	}
-	language, err := customer.ParseLanguage(row.Language)
-	if err != nil {
-		return nil, fmt.Errorf("language: %w", err)
-	}
-	address, err := postal.Parse(postal.Fields{
+	r, err := api.Register(row.ID, api.Registration{Name: row.Name, Email: row.Email, Language: row.Language, Address: postal.Fields{
 		Country: row.Country, Region: row.Region, City: row.City, District: row.District,
 		PostCode: row.PostCode, SortingCode: row.SortingCode, Street: row.Street,
-	})
+	}})
 	if err != nil {
 		return nil, err
 	}
-	return &schemas.RegisterCustomer{
-		CustomerID: row.ID, Meta: schemas.Metadata{CommandID: row.CommandID()},
-		Name: string(name), Email: string(email), Language: string(language), Address: schemas.Address(address.Fields()),
-	}, nil
+	r.Command.Metadata().CommandID = row.CommandID()
+	return r.Command, nil
 }
 
 // report prints the counts, also of an import that ended early.

@@ -7,21 +7,23 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/schemas"
 	"utopia/topics"
 )
 
-// Errors of Ask and Send.
+// Errors of Ask, Begin and Send.
 var (
 	// ErrNoReply says that the time ran out before the reply came. The command may be in the log and will then get its
 	// one outcome: asking again with the same command id is safe and gets it.
 	ErrNoReply = errors.New("no reply yet")
+	// ErrNotStored says that the time ran out before the cluster had acknowledged the command. Nobody knows whether it is in
+	// the log; asking again with the same command id is safe. It is an ErrNoReply too.
+	ErrNotStored = fmt.Errorf("%w, and the cluster has not acknowledged the command", ErrNoReply)
 	// ErrClosed says that the client was closed.
 	ErrClosed = errors.New("the client is closed")
 	// ErrNoTopic says that a topic does not exist on the cluster.
@@ -34,10 +36,15 @@ type Config struct {
 	IDs      schemas.IDs
 	Commands topics.Topic
 	Replies  topics.Topic
+
+	// Remember is how many outcomes are kept for Outcome, the newest, whoever asked for them; 0 keeps none. With it the client
+	// reads all partitions of the replies, from Back before now on.
+	Remember int
+	Back     time.Duration
 }
 
-// Client asks one service. One client serves many callers at once: it has one reply address, and replies find their
-// caller by command id.
+// Client asks one service. One client serves many callers at once: it has one reply address, and a reply finds its caller
+// by where the command is in the log.
 type Client struct {
 	cl       *kgo.Client
 	commands *schemas.Codec
@@ -47,11 +54,12 @@ type Client struct {
 	done     chan struct{}
 
 	mu      sync.Mutex
-	waiting map[string]chan schemas.ReplyFields
+	waiting map[string][]*Question // by command id
+	memory  *memory                // nil: nothing is remembered
 }
 
-// New connects and positions itself at the end of its partition of the replies, so that no reply to a command sent
-// later can be missed. ErrNoTopic, or what the cluster answered.
+// New connects and positions itself at the end of the replies, so that no reply to a command sent later can be missed.
+// ErrNoTopic, or what the cluster answered.
 func New(ctx context.Context, cfg Config) (*Client, error) {
 	commands, err := schemas.NewCodec(cfg.Commands.Name, cfg.IDs)
 	if err != nil {
@@ -67,6 +75,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // murmur2, the rule of topics.Partition
 		kgo.ProducerLinger(0),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // markers tell how far reading back has come
 	)
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
@@ -74,7 +83,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		cl: cl, commands: commands, replies: replies, cfg: cfg,
-		address: "ask-" + uuid.NewString(), done: make(chan struct{}), waiting: map[string]chan schemas.ReplyFields{},
+		address: "ask-" + uuid.NewString(), done: make(chan struct{}), waiting: map[string][]*Question{},
 	}
 	if err := c.listen(ctx); err != nil {
 		cl.Close()
@@ -84,27 +93,6 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// listen assigns the partition of the reply address, from its end.
-func (c *Client) listen(ctx context.Context) error {
-	ends, err := kadm.NewClient(c.cl).ListEndOffsets(ctx, c.cfg.Replies.Name)
-	if err != nil {
-		return fmt.Errorf("end of %s: %w", c.cfg.Replies.Name, err)
-	}
-	n := len(ends[c.cfg.Replies.Name])
-	switch err := ends.Error(); {
-	case n == 0 || errors.Is(err, kerr.UnknownTopicOrPartition):
-		return fmt.Errorf("%w: %s; create it with: utopia topics apply", ErrNoTopic, c.cfg.Replies.Name)
-	case err != nil:
-		return fmt.Errorf("end of %s: %w", c.cfg.Replies.Name, err)
-	}
-	p := topics.Partition(c.address, int32(n)) //nolint:gosec // a partition count
-	end, _ := ends.Lookup(c.cfg.Replies.Name, p)
-	c.cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{
-		c.cfg.Replies.Name: {p: kgo.NewOffset().At(end.Offset)},
-	})
-	return nil
-}
-
 func (c *Client) run() {
 	defer close(c.done)
 	for {
@@ -112,72 +100,174 @@ func (c *Client) run() {
 		if fetches.IsClientClosed() {
 			return
 		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			if string(r.Key) != c.address {
-				return
-			}
-			rec, err := c.replies.Decode(r.Value)
-			if err != nil {
-				return // another service's reply, or one newer than this code: its caller is not here
-			}
-			if reply, ok := rec.(schemas.Reply); ok {
-				c.deliver(*reply.Fields())
-			}
-		})
+		fetches.EachRecord(c.read)
 	}
+}
+
+func (c *Client) read(r *kgo.Record) {
+	if c.memory != nil {
+		defer c.memory.reached(r.Partition, r.Offset+1)
+	}
+	mine := string(r.Key) == c.address
+	if r.Attrs.IsControl() || (!mine && c.memory == nil) {
+		return
+	}
+	rec, err := c.replies.Decode(r.Value)
+	if err != nil {
+		return // another service's reply, or one newer than this code: its caller is not here
+	}
+	reply, ok := rec.(schemas.Reply)
+	if !ok {
+		return
+	}
+	if c.memory != nil {
+		c.memory.add(*reply.Fields(), r.Timestamp)
+	}
+	if mine {
+		c.deliver(*reply.Fields())
+	}
+}
+
+// Question is a command that is on its way. Its Reply is asked for once.
+type Question struct {
+	c    *Client
+	id   string
+	key  string
+	got  chan schemas.ReplyFields
+	sent chan error // the answer to the produce request
+
+	// Under the client's lock:
+	known     bool // where the command is
+	partition int32
+	offset    int64
+	early     []schemas.ReplyFields // came before that was known
+}
+
+// answers tells whether a reply is about this sending of the command: the same id may be asked at the same time by others,
+// and with another body. A record that was sent on to its right partition is answered from there.
+func (q *Question) answers(f schemas.ReplyFields) bool {
+	return f.Partition != q.partition || f.Offset == q.offset
 }
 
 func (c *Client) deliver(f schemas.ReplyFields) {
 	c.mu.Lock()
-	ch := c.waiting[f.CommandID]
-	delete(c.waiting, f.CommandID)
-	c.mu.Unlock()
-	if ch != nil {
-		ch <- f
+	defer c.mu.Unlock()
+	for _, q := range c.waiting[f.CommandID] {
+		switch {
+		case q.key != f.Key:
+		case !q.known:
+			q.early = append(q.early, f)
+		case q.answers(f):
+			q.give(f)
+		}
 	}
+}
+
+func (q *Question) give(f schemas.ReplyFields) {
+	select {
+	case q.got <- f:
+	default: // has one
+	}
+}
+
+// stored notes where the command is.
+func (q *Question) stored(partition int32, offset int64) {
+	q.c.mu.Lock()
+	defer q.c.mu.Unlock()
+	q.known, q.partition, q.offset = true, partition, offset
+	for _, f := range q.early {
+		if q.answers(f) {
+			q.give(f)
+		}
+	}
+	q.early = nil
 }
 
 // Ask sends cmd to the aggregate key and waits for its reply until ctx ends. A command without an id gets a new one
 // (UUIDv7); its reply address is set. The reply may be a refusal. ErrNoReply, or why the command was not stored.
 func (c *Client) Ask(ctx context.Context, key string, cmd schemas.Command) (schemas.ReplyFields, error) {
-	meta := cmd.Metadata()
-	meta.ReplyTo = c.address
-	identify(meta)
-	ch := make(chan schemas.ReplyFields, 1)
-	c.mu.Lock()
-	c.waiting[meta.CommandID] = ch
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		delete(c.waiting, meta.CommandID)
-		c.mu.Unlock()
-	}()
-	sent, err := c.produce(ctx, key, cmd)
+	q, err := c.Begin(ctx, key, cmd)
 	if err != nil {
 		return schemas.ReplyFields{}, err
 	}
-	for {
+	defer q.Close()
+	return q.Reply(ctx)
+}
+
+// Begin stores cmd as Ask does and returns when the cluster has acknowledged it. ErrNotStored, ErrClosed, or why the command
+// cannot be stored. The question must be closed.
+func (c *Client) Begin(ctx context.Context, key string, cmd schemas.Command) (*Question, error) {
+	meta := cmd.Metadata()
+	meta.ReplyTo = c.address
+	identify(meta)
+	q := &Question{c: c, id: meta.CommandID, key: key, got: make(chan schemas.ReplyFields, 1), sent: make(chan error, 1)}
+	c.mu.Lock()
+	c.waiting[q.id] = append(c.waiting[q.id], q)
+	c.mu.Unlock()
+	err := c.produce(ctx, key, cmd, func(r *kgo.Record, err error) {
+		if err == nil {
+			q.stored(r.Partition, r.Offset)
+		}
+		q.sent <- err
+	})
+	if err == nil {
 		select {
-		case f := <-ch:
-			return f, nil
-		case err := <-sent:
-			if err != nil {
-				return schemas.ReplyFields{}, err
-			}
-			sent = nil
-		case <-ctx.Done():
-			return schemas.ReplyFields{}, fmt.Errorf("%w to command %s: %w", ErrNoReply, meta.CommandID, ctx.Err())
+		case err = <-q.sent:
+		case <-ctx.Done(): // a produce can outlive its context when the broker is gone
+			err = fmt.Errorf("%w: command %s: %w", ErrNotStored, q.id, ctx.Err())
 		case <-c.done:
-			return schemas.ReplyFields{}, ErrClosed
+			err = ErrClosed
 		}
 	}
+	if err == nil {
+		return q, nil
+	}
+	q.Close()
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, ErrNotStored) {
+		err = fmt.Errorf("%w: command %s: %w", ErrNotStored, q.id, err)
+	}
+	return nil, err
+}
+
+// Reply waits until ctx ends. ErrNoReply, ErrClosed.
+func (q *Question) Reply(ctx context.Context) (schemas.ReplyFields, error) {
+	select {
+	case f := <-q.got:
+		return f, nil
+	default:
+	}
+	select {
+	case f := <-q.got:
+		return f, nil
+	case <-ctx.Done():
+		return schemas.ReplyFields{}, fmt.Errorf("%w to command %s: %w", ErrNoReply, q.id, ctx.Err())
+	case <-q.c.done:
+		return schemas.ReplyFields{}, ErrClosed
+	}
+}
+
+// Close ends the waiting.
+func (q *Question) Close() {
+	q.c.mu.Lock()
+	defer q.c.mu.Unlock()
+	left := q.c.waiting[q.id][:0:0]
+	for _, other := range q.c.waiting[q.id] {
+		if other != q {
+			left = append(left, other)
+		}
+	}
+	if len(left) == 0 {
+		delete(q.c.waiting, q.id)
+		return
+	}
+	q.c.waiting[q.id] = left
 }
 
 // Send stores cmd in the log and does not wait for its outcome. It returns once the cluster has acknowledged it.
 func (c *Client) Send(ctx context.Context, key string, cmd schemas.Command) error {
 	identify(cmd.Metadata())
-	sent, err := c.produce(ctx, key, cmd)
-	if err != nil {
+	sent := make(chan error, 1)
+	if err := c.produce(ctx, key, cmd, func(_ *kgo.Record, err error) { sent <- err }); err != nil {
 		return err
 	}
 	select {
@@ -194,22 +284,21 @@ func identify(meta *schemas.Metadata) {
 	}
 }
 
-func (c *Client) produce(ctx context.Context, key string, cmd schemas.Command) (<-chan error, error) {
+func (c *Client) produce(ctx context.Context, key string, cmd schemas.Command, done func(*kgo.Record, error)) error {
 	value, err := c.commands.Append(nil, cmd)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", cmd.AvroName(), err)
+		return fmt.Errorf("encode %s: %w", cmd.AvroName(), err)
 	}
-	sent := make(chan error, 1)
-	c.cl.Produce(ctx, &kgo.Record{Topic: c.cfg.Commands.Name, Key: []byte(key), Value: value}, func(_ *kgo.Record, err error) {
+	c.cl.Produce(ctx, &kgo.Record{Topic: c.cfg.Commands.Name, Key: []byte(key), Value: value}, func(r *kgo.Record, err error) {
 		switch {
 		case errors.Is(err, kgo.ErrClientClosed):
 			err = ErrClosed
 		case err != nil:
 			err = fmt.Errorf("produce to %s: %w", c.cfg.Commands.Name, err)
 		}
-		sent <- err
+		done(r, err)
 	})
-	return sent, nil
+	return nil
 }
 
 // Close ends the client. Callers still waiting get ErrClosed.

@@ -3,7 +3,9 @@ package ask_test
 import (
 	"context"
 	"errors"
+	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,5 +183,123 @@ func TestClosingEndsTheWaiting(t *testing.T) {
 	c.Close()
 	if err := <-got; !errors.Is(err, ask.ErrClosed) {
 		t.Fatal(err)
+	}
+}
+
+// Two ask at the same time with one id: each gets the answer to what it sent, not the other's.
+func TestTheSameIDAtTheSameTime(t *testing.T) {
+	opts, ids := setup(t)
+	service(t, opts, ids, func(c schemas.Command) (string, bool) {
+		if e, ok := c.(*schemas.ChangeEmail); ok && e.Email == "other" {
+			return "id_reused", false
+		}
+		return "", false
+	})
+	c := client(t, opts, ids)
+	var wg sync.WaitGroup
+	for i := range 100 {
+		email, want := "first", ""
+		if i%2 == 1 {
+			email, want = "other", "id_reused"
+		}
+		wg.Go(func() {
+			f, err := c.Ask(t.Context(), "c-1", &schemas.ChangeEmail{CustomerID: "c-1", Email: email, Meta: schemas.Metadata{CommandID: "same"}})
+			if err != nil || f.Refusal != want {
+				t.Errorf("%s: %+v, %v", email, f, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// What the cluster has not acknowledged is told apart from what has no outcome yet.
+func TestACommandThatIsNotAcknowledged(t *testing.T) {
+	opts, ids := setup(t)
+	var gone atomic.Bool
+	dialer := &net.Dialer{}
+	var mu sync.Mutex
+	var open []net.Conn
+	c := client(t, append(opts, kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
+		if gone.Load() {
+			return nil, errors.New("no route")
+		}
+		conn, err := dialer.DialContext(ctx, network, host)
+		mu.Lock()
+		defer mu.Unlock()
+		open = append(open, conn)
+		return conn, err
+	})), ids)
+	gone.Store(true)
+	mu.Lock()
+	for _, conn := range open {
+		_ = conn.Close()
+	}
+	mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := c.Ask(ctx, "c-1", &schemas.CloseCustomer{CustomerID: "c-1"})
+	if !errors.Is(err, ask.ErrNotStored) || !errors.Is(err, ask.ErrNoReply) {
+		t.Fatal(err)
+	}
+}
+
+// Whoever asked, everybody who remembers knows the outcome: also a client that starts later.
+func TestOutcomesAreRemembered(t *testing.T) {
+	opts, ids := setup(t)
+	service(t, opts, ids, func(c schemas.Command) (string, bool) {
+		if c.Metadata().CommandID == "refused" {
+			return "not_active", false
+		}
+		return "", false
+	})
+	remembering := func(most int) *ask.Client {
+		c, err := ask.New(t.Context(), ask.Config{
+			Client: opts, IDs: ids, Commands: topics.CustomerCommands, Replies: topics.CustomerReplies, Remember: most, Back: time.Minute,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		return c
+	}
+	early, asks := remembering(100), client(t, opts, ids)
+	if _, _, all := asks.Outcome("x"); all {
+		t.Error("who remembers nothing knows all")
+	}
+	for _, id := range []string{"a", "refused", "b"} {
+		if _, err := asks.Ask(t.Context(), "c-1", &schemas.CloseCustomer{CustomerID: "c-1", Meta: schemas.Metadata{CommandID: id}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := asks.Ask(t.Context(), "c-2", &schemas.CloseCustomer{CustomerID: "c-2", Meta: schemas.Metadata{CommandID: "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]*ask.Client{"early": early, "late": remembering(100)} {
+		known := func(id string, n int) []schemas.ReplyFields {
+			t.Helper()
+			for range 1000 {
+				if found, since, all := c.Outcome(id); all && len(found) == n && time.Since(since) > 50*time.Second {
+					return found
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			t.Fatalf("%s does not know %s", name, id)
+			return nil
+		}
+		known("b", 2)
+		if f := known("refused", 1)[0]; f.Refusal != "not_active" || f.Key != "c-1" {
+			t.Errorf("%s: %+v", name, f)
+		}
+		known("never", 0)
+	}
+	small := remembering(1)
+	for range 1000 {
+		if _, since, all := small.Outcome("a"); all && time.Since(since) < 50*time.Second {
+			break // it has forgotten, and says since when it knows everything
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if found, since, _ := small.Outcome("a"); len(found) != 0 || time.Since(since) > 50*time.Second {
+		t.Errorf("remembered %v, all since %s ago", found, time.Since(since))
 	}
 }

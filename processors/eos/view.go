@@ -125,6 +125,22 @@ func (v *View) progress() Progress {
 	return p
 }
 
+// Reached says whether the view has read at least as far as these offsets, the next ones by partition: with what a broker calls
+// the last stable offsets, whether it had everything that was committed when the broker was asked.
+func (v *View) Reached(next map[int32]int64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.ready {
+		return false
+	}
+	for partition, offset := range next {
+		if int(partition) >= len(v.partitions) || v.partitions[partition].applied.Load()+1 < offset {
+			return false
+		}
+	}
+	return true
+}
+
 // use returns the stores, which stay open until release is called.
 func (v *View) use() (stores []*store, release func(), err error) {
 	v.mu.Lock()
