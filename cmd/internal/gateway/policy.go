@@ -1,0 +1,45 @@
+package gateway
+
+// Role is what a caller is.
+type Role string
+
+// The roles. A caller has one.
+const (
+	// CustomerRole is a customer, or a front-end that speaks for one: only about itself.
+	CustomerRole Role = "customer"
+	// Clerk serves customers.
+	Clerk Role = "clerk"
+	// Operator looks after the system.
+	Operator Role = "operator"
+	// Partner is somebody outside who works with customers and need not know who they are.
+	Partner Role = "partner"
+	// Everybody need not say who they are.
+	Everybody Role = "everybody"
+)
+
+// Roles are those that a caller can have.
+func Roles() []Role { return []Role{CustomerRole, Clerk, Operator, Partner} }
+
+// policy is who may do what, by operation id. What is not in it nobody may do.
+func policy() map[string][]Role {
+	return map[string][]Role{
+		"register-customer":         {Clerk},
+		"request-address-change":    {CustomerRole, Clerk},
+		"confirm-address-change":    {Clerk}, // a customer confirms by the link: that is what proves the address of the mail
+		"cancel-address-change":     {CustomerRole, Clerk, Operator},
+		"cancel-any-address-change": {CustomerRole, Clerk, Operator},
+		"change-email":              {CustomerRole, Clerk},
+		"close-customer":            {Clerk},
+		"erase-customer":            {Operator}, // cannot be undone, so not those who do most
+		"issue-invoice":             {Clerk},
+		"pay-invoice":               {Clerk, Partner},
+		"get-customer":              {CustomerRole, Clerk, Operator, Partner},
+		"get-billing":               {CustomerRole, Clerk, Operator, Partner},
+		"get-notifications":         {CustomerRole, Clerk, Operator},
+		"get-mail":                  {Operator},
+		"get-command":               {CustomerRole, Clerk, Operator, Partner},
+		"search-customers":          {Clerk, Operator},
+		"confirm-by-link":           {Everybody},
+		"reject-by-link":            {Everybody},
+	}
+}

@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"utopia/cmd/internal/api"
+	"utopia/schemas"
+)
+
+const outcomePending = "pending"
+
+// StatusInput asks what became of a command. The query is what Location had.
+type StatusInput struct {
+	ID       string `path:"id" pattern:"^[A-Za-z0-9._~-]{1,64}$" doc:"The command's id, its Idempotency-Key"`
+	Customer string `query:"customer" pattern:"^[A-Za-z0-9._~-]{1,64}$" doc:"Whom the command was about; ids are per customer"`
+	Sent     int64  `query:"sent" minimum:"1" doc:"When it was sent, in milliseconds since 1970: tells a command that is pending from one that is not known"`
+	Gone     bool   `query:"gone" doc:"The command was to erase the customer"`
+}
+
+// StatusAnswer is what became of a command. A refused one is no problem here: the question was answered.
+type StatusAnswer struct {
+	ETag       string `header:"ETag"`
+	Receipt    string `header:"Utopia-Receipt"`
+	RetryAfter string `header:"Retry-After"`
+	Body       api.Outcome
+}
+
+// status answers from the outcomes that this instance has read, whoever asked for them. What is older than they are is not
+// lost: sending the command again with its id gets the first answer.
+func (g *Gateway) status(ctx context.Context, in *StatusInput) (*StatusAnswer, error) {
+	caller := callerOf(ctx)
+	since, complete := time.Time{}, true
+	for _, to := range []api.Service{api.Customer(), api.Billing()} {
+		asker := g.asker(to)
+		if asker == nil {
+			return nil, problem(codeNotReady).with("Retry-After", "1")
+		}
+		found, from, all := asker.Outcome(in.ID)
+		for _, f := range found {
+			if (in.Customer == "" || in.Customer == f.Key) && caller.sees(f.Key) {
+				return told(f, to, in.Gone), nil
+			}
+		}
+		complete = complete && all
+		if from.After(since) {
+			since = from
+		}
+	}
+	switch {
+	case !complete:
+		return nil, problem(codeNotReady).with("Retry-After", "1")
+	case in.Sent == 0 || time.UnixMilli(in.Sent).Before(since):
+		return nil, problem(codeUnknownCommand)
+	}
+	return &StatusAnswer{RetryAfter: "1", Body: api.Outcome{Outcome: outcomePending, CommandID: in.ID, Key: in.Customer}}, nil
+}
+
+func told(f schemas.ReplyFields, to api.Service, gone bool) *StatusAnswer {
+	o := api.OutcomeOf(f, to, gone)
+	return &StatusAnswer{ETag: etag(f.Version), Receipt: o.Receipt, Body: o}
+}
