@@ -21,6 +21,7 @@ func ExampleGraph() {
 	}
 	// Output:
 	// consumers listens to customer
+	// gateway listens to customer
 	// billing listens to customer
 	// notification listens to customer
 }

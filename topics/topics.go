@@ -14,6 +14,7 @@ const (
 	Billing      = "billing"
 	Mail         = "mail"
 	Notification = "notification"
+	Gateway      = "gateway"   // the HTTP API: sends commands for its callers, reads replies and public states
 	CRM          = "crm"       // the systems of record outside
 	Producers    = "producers" // anybody who is authorised to send commands
 	Consumers    = "consumers" // anybody who is authorised to read public topics
@@ -34,7 +35,7 @@ func Groups() []string { return append(Services(), Mailer) }
 var (
 	CustomerCommands = Topic{
 		Name: "customer.commands.v1", Kind: Command, Audience: FromProducers, Owner: Customer,
-		Writers: []string{Producers, Customer}, Readers: []string{Customer},
+		Writers: []string{Producers, Gateway, Customer}, Readers: []string{Customer},
 		Key: "customer id", Cleanup: Delete, Retention: 7 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc: "The durable input log of the customer service: what it is asked to do.",
 		Records: []string{
@@ -53,7 +54,7 @@ var (
 	}
 	CustomerReplies = Topic{
 		Name: "customer.replies.v1", Kind: Reply, Audience: ForCallers, Owner: Customer,
-		Writers: []string{Customer}, Readers: []string{Producers},
+		Writers: []string{Customer}, Readers: []string{Producers, Gateway},
 		Key: "reply address", Cleanup: Delete, Retention: day, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The committed outcome of each command: accepted or refused.",
 		Records: []string{"utopia.customer.CustomerReply"},
@@ -96,7 +97,7 @@ var (
 	}
 	CustomerState = Topic{
 		Name: "customer.state.v1", Kind: State, Audience: Public, Owner: Customer,
-		Writers: []string{Customer}, Readers: []string{Consumers, Billing, Notification},
+		Writers: []string{Customer}, Readers: []string{Consumers, Gateway, Billing, Notification},
 		Key: "customer id", Cleanup: Compact, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc:     "The whole public state of a customer with its version; a tombstone on erasure.",
 		Records: []string{"utopia.customer.CustomerState"},
@@ -118,14 +119,14 @@ var (
 
 	BillingCommands = Topic{
 		Name: "billing.commands.v1", Kind: Command, Audience: FromProducers, Owner: Billing,
-		Writers: []string{Producers, Billing}, Readers: []string{Billing},
+		Writers: []string{Producers, Gateway, Billing}, Readers: []string{Billing},
 		Key: "customer id", Cleanup: Delete, Retention: 7 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc:     "The durable input log of the billing service: what it is asked to do.",
 		Records: []string{"utopia.billing.IssueInvoice", "utopia.billing.PayInvoice", "utopia.billing.ForgetUnknownCustomer"},
 	}
 	BillingReplies = Topic{
 		Name: "billing.replies.v1", Kind: Reply, Audience: ForCallers, Owner: Billing,
-		Writers: []string{Billing}, Readers: []string{Producers},
+		Writers: []string{Billing}, Readers: []string{Producers, Gateway},
 		Key: "reply address", Cleanup: Delete, Retention: day, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The committed outcome of each command: accepted or refused.",
 		Records: []string{"utopia.billing.BillingReply"},
@@ -147,7 +148,7 @@ var (
 	}
 	BillingState = Topic{
 		Name: "billing.state.v1", Kind: State, Audience: Public, Owner: Billing,
-		Writers: []string{Billing}, Readers: []string{Consumers},
+		Writers: []string{Billing}, Readers: []string{Consumers, Gateway},
 		Key: "customer id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The open invoices of a customer and the customer version that billing has applied.",
 		Records: []string{"utopia.billing.BillingState"},
@@ -195,7 +196,7 @@ var (
 	}
 	MailState = Topic{
 		Name: "mail.state.v1", Kind: State, Audience: Public, Owner: Mail,
-		Writers: []string{Mail}, Readers: []string{Consumers},
+		Writers: []string{Mail}, Readers: []string{Consumers, Gateway},
 		Key: "mail id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "The status of a mail, nothing else.",
 		Records: []string{"utopia.mail.MailState"},
@@ -223,7 +224,7 @@ var (
 	}
 	NotificationState = Topic{
 		Name: "notification.state.v1", Kind: State, Audience: Public, Owner: Notification,
-		Writers: []string{Notification}, Readers: []string{Consumers},
+		Writers: []string{Notification}, Readers: []string{Consumers, Gateway},
 		Key: "customer id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
 		Doc:     "What a customer was told, what became of it, and the customer version that notification has applied.",
 		Records: []string{"utopia.notification.NotificationState"},

@@ -216,6 +216,14 @@ func TestWhoDependsOnWhom(t *testing.T) {
 		"notification reads replies of mail":  true,
 		"consumers listens to mail":           true,
 		"consumers listens to notification":   true,
+		"gateway commands customer":           true,
+		"gateway reads replies of customer":   true,
+		"gateway listens to customer":         true,
+		"gateway commands billing":            true,
+		"gateway reads replies of billing":    true,
+		"gateway listens to billing":          true,
+		"gateway listens to mail":             true,
+		"gateway listens to notification":     true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatal(diff)

@@ -38,7 +38,7 @@ func spell(s fmt.Stringer) string { return strings.ReplaceAll(strings.ToLower(s.
 
 // Names returns everybody that rights can be told for: the binaries first, then kinds of outsiders.
 func Names() []string {
-	return append(topics.Services(), topics.CRM, topics.Producers, topics.Consumers, topics.Operators)
+	return append(topics.Services(), topics.Gateway, topics.CRM, topics.Producers, topics.Consumers, topics.Operators)
 }
 
 // Of returns what the named binary or outsider needs; nil for a name that is none of Names.

@@ -29,7 +29,7 @@ func fileOf(name string) acl.File {
 // The files beside the binaries say what follows from the catalogue, and are read back as they were printed.
 func TestTheFilesSayWhatFollowsFromTheCatalogue(t *testing.T) {
 	paths := map[string][]string{"../../utopia/outsiders.acl": {topics.CRM, topics.Producers, topics.Consumers, topics.Operators}}
-	for _, name := range topics.Services() {
+	for _, name := range append(topics.Services(), topics.Gateway) {
 		paths["../../"+name+"/rights.acl"] = []string{name}
 	}
 	for path, names := range paths {

@@ -10,6 +10,7 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -37,6 +38,8 @@ const (
 	Links
 	// Mail is how the mailer delivers.
 	Mail
+	// Gateway is how the HTTP API is served, and to whom.
+	Gateway
 )
 
 // Config is the effective configuration after Load. Fields of groups that were
@@ -83,6 +86,18 @@ type Config struct {
 	MailDir          string
 	BaseURL          string
 
+	Listen        string
+	ListenCert    string
+	ListenKey     string
+	APIKeys       string
+	OIDCIssuer    string
+	OIDCAudience  string
+	Open          bool
+	Rate          float64
+	PublicRate    float64
+	AddressHeader string
+	DrainDelay    time.Duration
+
 	sets    Set
 	origins map[string]string
 	ignored []string
@@ -122,12 +137,18 @@ func duration(set Set, name, usage string, field func(*Config) *time.Duration) s
 	}}
 }
 
+func number(set Set, name, usage string, field func(*Config) *float64) setting {
+	return setting{name: name, set: set, bind: func(fs *pflag.FlagSet, c *Config) {
+		fs.Float64Var(field(c), name, *field(c), usage)
+	}}
+}
+
 func secret(set Set, name string, field func(*Config) *string) setting {
 	return setting{name: name, set: set, secret: true, text: field}
 }
 
 func settings() []setting {
-	return append(connectionSettings(), serviceSettings()...)
+	return slices.Concat(connectionSettings(), serviceSettings(), gatewaySettings())
 }
 
 func connectionSettings() []setting {
@@ -156,13 +177,13 @@ func connectionSettings() []setting {
 
 func serviceSettings() []setting {
 	return []setting{
-		text(Service, "state-dir", "`directory` for the local state; one per instance, kept between starts", func(c *Config) *string { return &c.StateDir }),
+		text(Service|Gateway, "state-dir", "`directory` for the local state; one per instance, kept between starts", func(c *Config) *string { return &c.StateDir }),
 		text(Service, "instance", "`name` of this instance, the same at each start; default: one made and kept in --state-dir", func(c *Config) *string { return &c.Instance }),
 		duration(Service, "restart-within", "keep the partitions for this long after a stop, for a rolling restart; 0 hands them over at once", func(c *Config) *time.Duration { return &c.RestartWithin }),
 		duration(Service, "commit-interval", "longest time that a transaction stays open while input is waiting", func(c *Config) *time.Duration { return &c.CommitInterval }),
 		flag(Service, "recover-ahead", "read the whole table before joining the group: no partition waits for this instance, which then holds all of them", func(c *Config) *bool { return &c.RecoverAhead }),
 		flag(Service, "hot-standby", "keep copies of the partitions that other instances have, to take them over at once: the disk and traffic of the whole table", func(c *Config) *bool { return &c.HotStandby }),
-		text(Service, "http", "`address` for /livez, /readyz and /metrics; empty for none", func(c *Config) *string { return &c.HTTP }),
+		text(Service|Gateway, "http", "`address` for /livez, /readyz and /metrics; empty for none", func(c *Config) *string { return &c.HTTP }),
 		flag(Service, "dev", "for development: an unreplicated cluster is told, not refused", func(c *Config) *bool { return &c.Dev }),
 		text(Mail, "smtp", "`host:port` of the mail server", func(c *Config) *string { return &c.SMTP }),
 		text(Mail, "smtp-user", "user `name` at the mail server", func(c *Config) *string { return &c.SMTPUser }),
@@ -172,6 +193,22 @@ func serviceSettings() []setting {
 		text(Mail, "mail-from", "`address` that mails are sent from", func(c *Config) *string { return &c.MailFrom }),
 		text(Mail, "mail-dir", "write mails to files in this `directory` instead of sending them; - prints them, live links included", func(c *Config) *string { return &c.MailDir }),
 		text(Mail, "base-url", "where links in mails lead: the `URL` of the page that confirms", func(c *Config) *string { return &c.BaseURL }),
+	}
+}
+
+func gatewaySettings() []setting {
+	return []setting{
+		text(Gateway, "listen", "`address` that the API is served on", func(c *Config) *string { return &c.Listen }),
+		text(Gateway, "listen-cert", "`file` with the certificate to serve with TLS, PEM; read again at each connection", func(c *Config) *string { return &c.ListenCert }),
+		text(Gateway, "listen-key", "`file` with the key of --listen-cert, PEM", func(c *Config) *string { return &c.ListenKey }),
+		text(Gateway, "api-keys", "`file` with the hashes of API keys: gateway new-api-key", func(c *Config) *string { return &c.APIKeys }),
+		text(Gateway, "oidc-issuer", "OpenID Connect issuer's `URL`: its tokens (JWT) are taken", func(c *Config) *string { return &c.OIDCIssuer }),
+		text(Gateway, "oidc-audience", "`audience` that tokens must be for", func(c *Config) *string { return &c.OIDCAudience }),
+		flag(Gateway, "open", "for development: nobody has to say who they are; loopback only", func(c *Config) *bool { return &c.Open }),
+		number(Gateway, "rate", "requests a `second` of each caller, twice as many at once; 0: no limit", func(c *Config) *float64 { return &c.Rate }),
+		number(Gateway, "public-rate", "confirmations a `second` from each address, ten times as many at once; 0: no limit", func(c *Config) *float64 { return &c.PublicRate }),
+		text(Gateway, "address-header", "`header` in which the proxy before this says where a request came from, such as X-Forwarded-For", func(c *Config) *string { return &c.AddressHeader }),
+		duration(Gateway, "drain-delay", "how long to serve on after /readyz says 503, for the load balancer to see it", func(c *Config) *time.Duration { return &c.DrainDelay }),
 	}
 }
 
@@ -185,6 +222,10 @@ func Default() *Config {
 		LogFormat:      "text",
 		LogLevel:       "info",
 		SMTPTLS:        "starttls",
+		Listen:         "127.0.0.1:8090",
+		Rate:           100,
+		PublicRate:     1,
+		DrainDelay:     time.Second,
 	}
 }
 

@@ -33,6 +33,7 @@ func (c *Config) validate() error {
 		{Log, c.checkLog},
 		{Links, c.checkLinks},
 		{Mail, c.checkMail},
+		{Gateway, c.checkGateway},
 	} {
 		if c.sets&part.set != 0 {
 			errs = append(errs, part.check()...)
@@ -203,12 +204,16 @@ func (c *Config) checkService() []error {
 	if c.RestartWithin < 0 || c.RestartWithin > 10*time.Minute {
 		errs = append(errs, c.wrong("restart-within", "%s is not between 0s and 10m", c.RestartWithin))
 	}
+	return append(errs, c.checkHTTP()...)
+}
+
+func (c *Config) checkHTTP() []error {
 	if c.HTTP != "" {
 		if err := listenAddress(c.HTTP); err != nil {
-			errs = append(errs, c.wrong("http", "%q %s", c.HTTP, err))
+			return []error{c.wrong("http", "%q %s", c.HTTP, err)}
 		}
 	}
-	return errs
+	return nil
 }
 
 // listenAddress also accepts :port, which listens on every address.

@@ -39,7 +39,10 @@ type Spec struct {
 	Short string
 	HTTP  string // default listen address of health and metrics
 	Sets  config.Set
-	New   func(processors.Options) (*eos.Processor, error)
+	// New makes the processor; nil for a binary that has none, whose parts are those of More.
+	New func(processors.Options) (*eos.Processor, error)
+	// About is the help of run; empty for what is true of a processor.
+	About string
 	// More returns further parts to run beside the processor; nil for none.
 	More func(*Env) ([]run.Part, error)
 	// Commands are further subcommands; they get their flags from Env.Config.
@@ -99,8 +102,13 @@ func (s Spec) Register(cmd *cobra.Command, sets config.Set) *config.Config {
 	return cfg
 }
 
-// serviceSets are the settings of every processor binary.
-const serviceSets = config.Kafka | config.Registry | config.Service | config.Log
+// sets are the settings of the binary: those of every processor, and its own.
+func (s Spec) sets() config.Set {
+	if s.New == nil {
+		return config.Kafka | config.Registry | config.Log | s.Sets
+	}
+	return config.Kafka | config.Registry | config.Service | config.Log | s.Sets
+}
 
 func runCommand(s Spec, io Streams) *cobra.Command {
 	cmd := &cobra.Command{
@@ -112,7 +120,10 @@ start is waited for. --http answers /livez, /readyz (ready: the tables have caug
 		Example: s.Group + " run --state-dir /var/lib/utopia/" + s.Group,
 		Args:    cli.Args(),
 	}
-	cfg := s.Register(cmd, serviceSets|s.Sets)
+	if s.About != "" {
+		cmd.Long = s.About
+	}
+	cfg := s.Register(cmd, s.sets())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := cfg.Load(cmd.Flags(), io.Environ); err != nil {
 			return err
@@ -131,7 +142,7 @@ func checkCommand(s Spec, io Streams) *cobra.Command {
 		Use: "check", Short: "Check the configuration and print it, secrets masked; connects nothing",
 		Example: s.Group + " config check --config utopia.yaml", Args: cli.Args(),
 	}
-	cfg := s.Register(cmd, serviceSets|s.Sets)
+	cfg := s.Register(cmd, s.sets())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := cfg.Load(cmd.Flags(), io.Environ); err != nil {
 			return err
@@ -220,6 +231,10 @@ func (s Spec) serve(ctx context.Context, cfg *config.Config, log *slog.Logger, s
 	if err := waitForRights(ctx, s.Group, e.Client, log); err != nil || ctx.Err() != nil {
 		return err
 	}
+	server := &run.Server{Log: log, HTTP: cfg.HTTP, Metrics: e.Metrics.Handler(), Client: e.Client}
+	if s.New == nil {
+		return server.Serve(ctx, more...)
+	}
 	hooks, counters := e.Metrics.Group(s.Group)
 	hooks.At = run.KillPoint()
 	p, err := s.New(processors.Options{
@@ -233,7 +248,6 @@ func (s Spec) serve(ctx context.Context, cfg *config.Config, log *slog.Logger, s
 		return err
 	}
 	parts := append([]run.Part{{Name: s.Group + " processor", Run: p.Run, Ready: ready(p)}}, more...)
-	server := &run.Server{Log: log, HTTP: cfg.HTTP, Metrics: e.Metrics.Handler(), Client: e.Client}
 	return server.Serve(ctx, parts...)
 }
 

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -74,6 +75,7 @@ type System struct {
 	KeyFile       string
 
 	server  run.Server
+	api     atomic.Pointer[http.Handler]
 	cfg     Config
 	state   string
 	closers []func()
@@ -92,7 +94,7 @@ func New(ctx context.Context, cfg Config) (*System, error) {
 
 func (s *System) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		s.openDir, s.openBroker, s.openRegistry, s.openHTTP, s.openMail, s.openViews, s.openProcessors,
+		s.openDir, s.openBroker, s.openRegistry, s.openHTTP, s.openMail, s.openViews, s.openGateway, s.openProcessors,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -372,6 +374,7 @@ func (s *System) openHTTP(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("/dev/mail/", http.StripPrefix("/dev/mail", s.Inbox.Handler()))
 	s.openPages(mux)
+	s.routeAPI(mux)
 	mux.Handle("/", s.server.Handler())
 	addr, err := s.serve(ctx, "--http-port", s.cfg.HTTP, mux)
 	if err != nil {

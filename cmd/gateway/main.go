@@ -1,0 +1,93 @@
+// Command gateway serves the HTTP API: commands that are answered when their outcome is committed, and queries. Any number of
+// instances serve the same callers.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"utopia/cmd/internal/config"
+	"utopia/cmd/internal/gateway"
+	"utopia/cmd/internal/links"
+	"utopia/cmd/internal/run"
+	"utopia/cmd/internal/service"
+	"utopia/processors"
+	"utopia/topics"
+)
+
+func main() { os.Exit(run.Main(service.Run(spec()))) }
+
+func spec() service.Spec {
+	return service.Spec{
+		Group: topics.Gateway, Short: "Serves the HTTP API: commands with one outcome each, and queries", HTTP: "127.0.0.1:9105",
+		Sets: config.Gateway | config.Links, More: serving,
+		About: `Serves the API on --listen until SIGTERM or SIGINT: then /readyz says 503, requests that are
+under way are finished, commands that still wait are answered with the URL of their outcome,
+and it ends with exit code 0 within five seconds. A cluster or registry that is down at the
+start is waited for; one that goes away later leaves queries, which are answered with their
+age, while commands are refused with 503. --http answers /livez, /readyz and /metrics.
+
+Each instance keeps complete copies of the public states: in --state-dir, or in memory.`,
+		Commands: []func(service.Spec, service.Streams) *cobra.Command{newKeyCommand},
+	}
+}
+
+// serving makes the gateway.
+func serving(e *service.Env) ([]run.Part, error) {
+	c := e.Config
+	if c.LinkKeys == "" {
+		return nil, run.Usagef("--link-keys: links that confirm are verified with the keys that signed them; name the file that the mail service has")
+	}
+	linkKeys, err := links.LoadKeys(c.LinkKeys)
+	if err != nil {
+		return nil, run.Usagef("--link-keys: %w", err)
+	}
+	cfg := gateway.Config{
+		Client: e.Client, IDs: e.IDs, Links: linkKeys, Open: c.Open, Rate: c.Rate, PublicRate: c.PublicRate, AddressHeader: c.AddressHeader,
+		DrainDelay: c.DrainDelay, Logger: e.Log, Observe: observe(e),
+		Listen: func(ctx context.Context) (net.Listener, error) {
+			l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+			if err != nil {
+				return nil, fmt.Errorf("--listen %s: %w", c.Listen, err)
+			}
+			return l, nil
+		},
+	}
+	if c.APIKeys != "" {
+		if cfg.Keys, err = gateway.LoadKeys(c.APIKeys); err != nil {
+			return nil, run.Usagef("--api-keys: %w", err)
+		}
+	}
+	if c.OIDCIssuer != "" {
+		cfg.Tokens = gateway.NewTokens(c.OIDCIssuer, c.OIDCAudience, nil, nil)
+	}
+	if c.ListenCert != "" {
+		cfg.TLS = certificate(c.ListenCert, c.ListenKey)
+	}
+	dir := ""
+	if c.StateDir != "" {
+		dir = filepath.Join(c.StateDir, "views")
+	}
+	if cfg.Views, err = gateway.OpenViews(processors.ViewOptions{Client: e.Client, IDs: e.IDs, Dir: dir, Logger: e.Log}); err != nil {
+		return nil, err
+	}
+	g, err := gateway.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return []run.Part{{Name: "gateway", Run: g.Run, Ready: g.Ready}}, nil
+}
+
+// certificate reads the files at each handshake, so that they can be renewed without a restart.
+func certificate(cert, key string) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		return &pair, err
+	}}
+}
