@@ -33,12 +33,11 @@ func one(random *rand.Rand, keepers []*Keeper, ok func(*Keeper) bool) *Keeper {
 	return able[random.IntN(len(able))]
 }
 
-// kill ends lives at random times, several a second, but only those that have had time to do something: a kill during the
-// start tells little. The points of a transaction are the keepers' own matter.
+// kill ends lives at random times, several a second if there are as many that work. The points of a transaction are the keepers'
+// own matter.
 func (s *Storm) kill(ctx context.Context, random *rand.Rand) error {
 	for pause(ctx, random, 100*time.Millisecond, 500*time.Millisecond) {
-		least := time.Second + time.Duration(random.IntN(3000))*time.Millisecond
-		if k := one(random, s.keepers, func(k *Keeper) bool { return k.Age() > least }); k != nil {
+		if k := one(random, s.keepers, (*Keeper).AtWork); k != nil && pause(ctx, random, 0, time.Second) {
 			k.Kill()
 		}
 	}
@@ -56,7 +55,7 @@ func (s *Storm) comeAndGo(ctx context.Context, random *rand.Rand) error {
 		case k.Away():
 			k.Return()
 			s.met.add("joins", 1)
-		case k.Age() < 2*time.Second: // it is not up, or stands still
+		case !k.AtWork() && k.Age() < 20*time.Second: // or it stands still
 		case random.IntN(4) == 0:
 			k.Leave(syscall.SIGKILL)
 			s.met.add("kills without a restart", 1)
@@ -80,7 +79,7 @@ func (s *Storm) comeAndGo(ctx context.Context, random *rand.Rand) error {
 // wait for the session's end, and nothing else happens.
 func (s *Storm) standStill(ctx context.Context, random *rand.Rand) error {
 	for pause(ctx, random, 5*time.Second, 50*time.Second) {
-		k := one(random, s.keepers, func(k *Keeper) bool { return k.Age() > time.Second })
+		k := one(random, s.keepers, (*Keeper).AtWork)
 		if k == nil || !k.Pause() {
 			continue
 		}
@@ -98,7 +97,7 @@ func (s *Storm) standStill(ctx context.Context, random *rand.Rand) error {
 // replace starts processes with the names of others.
 func (s *Storm) replace(ctx context.Context, random *rand.Rand) error {
 	for pause(ctx, random, 5*time.Second, 20*time.Second) {
-		if k := one(random, s.keepers, func(k *Keeper) bool { return k.binary != "mail" && k.Age() > time.Second }); k != nil {
+		if k := one(random, s.keepers, func(k *Keeper) bool { return k.binary != "mail" && k.AtWork() }); k != nil {
 			if err := k.Replace(); err != nil {
 				return fmt.Errorf("replace %s: %w", k.Name, err)
 			}

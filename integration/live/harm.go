@@ -37,6 +37,18 @@ func (k *Keeper) Age() time.Duration {
 	return time.Since(k.began)
 }
 
+// AtWork tells whether the present life has had partitions, and does not stand still: what happens to one that has not yet come
+// so far tells little.
+func (k *Keeper) AtWork() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cmd == nil || k.still {
+		return false
+	}
+	k.atWork = k.atWork || said(k.Log, int(k.logged), `"msg":"partitions assigned"`)
+	return k.atWork
+}
+
 // Away tells whether the instance is not to be started.
 func (k *Keeper) Away() bool {
 	k.mu.Lock()

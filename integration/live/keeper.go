@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -26,6 +27,8 @@ type Keeper struct {
 	mu       sync.Mutex
 	cmd      *exec.Cmd // nil between lives
 	began    time.Time // of the present life
+	logged   int64     // how long the log was then
+	atWork   bool      // it has had partitions since
 	point    string    // at which this life is to end; empty: nowhere
 	still    bool      // it was stopped with SIGSTOP
 	kills    map[string]int
@@ -130,7 +133,10 @@ func (k *Keeper) live(ctx context.Context, log *os.File, die bool, random *rand.
 		k.mu.Unlock()
 		return err
 	}
-	k.cmd, k.began = cmd, time.Now()
+	k.cmd, k.began, k.atWork = cmd, time.Now(), false
+	if at, err := log.Seek(0, io.SeekEnd); err == nil {
+		k.logged = at
+	}
 	k.mu.Unlock()
 	over := make(chan struct{})
 	defer close(over)

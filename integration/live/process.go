@@ -3,6 +3,7 @@ package live
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,11 +117,16 @@ func (p *Process) SaidSince(from int, words ...string) bool { return said(p.Log,
 func Said(log string, words ...string) bool { return said(log, 0, words...) }
 
 func said(log string, from int, words ...string) bool {
-	b, err := os.ReadFile(log)
+	f, err := os.Open(log)
 	if err != nil {
 		return false
 	}
-	for line := range strings.Lines(string(b[min(from, len(b)):])) {
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.NewSectionReader(f, int64(from), math.MaxInt64-int64(from)))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
 		all := true
 		for _, word := range words {
 			all = all && strings.Contains(line, word)
