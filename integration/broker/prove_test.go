@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"testing"
@@ -21,6 +22,34 @@ var (
 	version   = flag.Int("version", 2, "protocol version of transactions in TestProve: 1 or 2")
 )
 
+// linked is a cluster whose nodes are reached through links.
+type linked struct {
+	*kafka.Cluster
+	links map[int]*link
+}
+
+// Kill ends a node with SIGKILL.
+func (c *linked) Kill(node int) {
+	c.Cluster.Kill(node)
+	c.links[node].down()
+}
+
+// Stop ends a node in order.
+func (c *linked) Stop(node int) error {
+	defer c.links[node].down()
+	return c.Cluster.Stop(node)
+}
+
+// Ready waits for everybody, and for the ways to them.
+func (c *linked) Ready(ctx context.Context) error {
+	for _, k := range c.links {
+		if err := k.up(ctx); err != nil {
+			return err
+		}
+	}
+	return c.Cluster.Ready(ctx)
+}
+
 // All faults of processes, nodes and links at once, for as long as it is told: make prove-broker.
 func TestProve(t *testing.T) {
 	if !*proving {
@@ -31,19 +60,20 @@ func TestProve(t *testing.T) {
 		Links: map[int]live.Link{},
 	}
 	options := kafka.Options{Nodes: *nodes, Transactions: *version}
+	links := map[int]*link{}
 	if *nodes > 1 {
 		options.Advertise = func(l kafka.Listener, node int, address string) (string, error) {
 			if l != kafka.Clients {
 				return address, nil
 			}
-			between := newLink(t, address)
-			storm.Links[node] = between
-			return between.address, nil
+			links[node] = newLink(t, address)
+			storm.Links[node] = links[node]
+			return links[node].address, nil
 		}
 	}
 	c := kafka.Start(t, options)
 	if *nodes > 1 {
-		storm.Nodes = c
+		storm.Nodes = &linked{c, links}
 	}
 	storm.Run(live.New(t, binaries, c.Brokers(), registry, sizes(*nodes)...), fmt.Sprintf("Kafka, nodes %d, transactions %d", *nodes, *version))
 }

@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -14,7 +15,11 @@ import (
 // has healed, unless somebody has hung up meanwhile, as in a network.
 type link struct {
 	address       string // where it listens
+	to            string
 	towards, back way
+
+	mu       sync.Mutex
+	listener net.Listener // nil while it is down
 }
 
 // newLink listens until the test ends.
@@ -24,21 +29,63 @@ func newLink(t *testing.T, to string) *link {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &link{address: l.Addr().String(), towards: newWay(), back: newWay()}
+	k := &link{address: l.Addr().String(), to: to, towards: newWay(), back: newWay(), listener: l}
+	go k.serve(l)
 	t.Cleanup(func() {
-		_ = l.Close()
+		k.down()
 		k.Heal()
 	})
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go k.join(in, to)
-		}
-	}()
 	return k
+}
+
+func (k *link) serve(l net.Listener) {
+	for {
+		in, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go k.join(in, k.to)
+	}
+}
+
+// down refuses connections, as the port of a node that is gone does: to take one and hang up would look like a node that wants
+// TLS.
+func (k *link) down() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.listener != nil {
+		_ = k.listener.Close()
+		k.listener = nil
+	}
+}
+
+// up takes connections again once somebody listens at the other end, or ctx ends.
+func (k *link) up(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.listener != nil {
+		return nil
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if c, err := net.Dial("tcp", k.to); err == nil {
+			_ = c.Close()
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	l, err := net.Listen("tcp", k.address)
+	if err != nil {
+		return err
+	}
+	k.listener = l
+	go k.serve(l)
+	return nil
 }
 
 func (k *link) join(in net.Conn, to string) {

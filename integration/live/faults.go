@@ -56,7 +56,7 @@ func (s *Storm) comeAndGo(ctx context.Context, random *rand.Rand) error {
 			k.Return()
 			s.met.add("joins", 1)
 		case !k.AtWork() && k.Age() < 20*time.Second: // or it stands still
-		case random.IntN(4) == 0:
+		case random.IntN(4) == 0 && !s.Returns:
 			k.Leave(syscall.SIGKILL)
 			s.met.add("kills without a restart", 1)
 			if never == nil {

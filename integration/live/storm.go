@@ -42,6 +42,7 @@ type Storm struct {
 	For       time.Duration // at least
 	Instances int           // of the customer service at most, of which two always stay
 	Rate      int           // records a second
+	Returns   bool          // whoever is killed comes back at once: the broker waits for its place for minutes
 	Nodes     Nodes         // may be nil
 	Links     map[int]Link  // by node; may be empty
 
