@@ -179,7 +179,7 @@ func isTerminal(w io.Writer) bool {
 func banner(out io.Writer, f upFlags, s *system.System) {
 	bold := lipgloss.NewStyle().Bold(true)
 	_, _ = lipgloss.Fprintln(out, bold.Render("utopia is up")+" — for development: loopback only, one broker, no replication")
-	_, _ = lipgloss.Fprintf(out, "  Kafka      %s\n  registry   %s\n  HTTP       %s  (every mail, and what to type for its links)\n", s.Broker, s.RegistryURL, s.HTTPURL)
+	_, _ = lipgloss.Fprintf(out, "  Kafka      %s\n  registry   %s\n  HTTP       %s  (open it in a browser: customers, and every mail)\n", s.Broker, s.RegistryURL, s.HTTPURL)
 	_, _ = lipgloss.Fprintf(out, "  API        %s/docs  (open: whoever reaches this port may do everything)\n", s.HTTPURL)
 	data := "temporary; --data DIR keeps it"
 	if f.data != "" {

@@ -1,44 +1,31 @@
 package system
 
 import (
-	"bytes"
-	_ "embed"
+	"context"
+	"errors"
 	"fmt"
-	"html/template"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/links"
+	"utopia/cmd/internal/pages"
+	"utopia/cmd/internal/sample"
 	"utopia/cmd/internal/smtpd"
 	"utopia/processors"
+	"utopia/processors/ask"
+	"utopia/schemas"
+	"utopia/topics"
 )
 
-//go:embed pages.html
-var pagesHTML string
+// banner is on every page.
+const banner = "For development: nobody logs in. Here you are a clerk who may do everything, and whoever a mail was sent to."
 
-// pages are what a person sees in a browser: where everything is, the mails, and what to type for a link in one of them.
-// They change nothing: the page that confirms belongs to the gateway. A mail is shown as text, never as anybody's HTML.
-//
-//nolint:gochecknoglobals // A template that cannot be parsed fails every test, not a request.
-var pages = template.Must(template.New("pages").Parse(pagesHTML))
-
-// mailsShown bounds a list of mails; ?to=ADDRESS finds the others.
-const mailsShown = 100
-
-// openPages adds the pages to mux. Mails hold live links, so a page asked for by another name than this machine's is
-// refused, as the JSON of the mails is.
-func (s *System) openPages(mux *http.ServeMux) {
-	page := func(pattern string, h http.HandlerFunc) {
-		mux.Handle("GET "+pattern, smtpd.LocalOnly(h))
-	}
-	page("/{$}", s.front)
-	page("/dev/mail/{$}", s.mailList)
-	page("/dev/mail/read/{id}", s.mailPage)
-	page("/confirm", func(w http.ResponseWriter, _ *http.Request) { show(w, http.StatusOK, "confirm", nil) })
-}
+// samplePeople is how many people of the sample the pages offer to register, from different countries.
+const samplePeople = 12
 
 // Flags is what a command line has to add to find this system: nothing on the documented ports.
 func (s *System) Flags() string {
@@ -52,92 +39,123 @@ func (s *System) Flags() string {
 	return flags
 }
 
-type frontPage struct {
-	Broker, Registry, Flags string
-	Mails                   []smtpd.Mail
-}
-
-func (s *System) front(w http.ResponseWriter, _ *http.Request) {
-	show(w, http.StatusOK, "front", frontPage{s.Broker, s.RegistryURL, s.Flags(), newest(s.Inbox.Mails(), "", 10)})
-}
-
-type mailList struct {
-	To    string
-	Of    int
-	Mails []smtpd.Mail
-}
-
-func (s *System) mailList(w http.ResponseWriter, r *http.Request) {
-	to, all := r.URL.Query().Get("to"), s.Inbox.Mails()
-	show(w, http.StatusOK, "mails", mailList{to, len(all), newest(all, to, mailsShown)})
-}
-
-// newest returns the last mails, newest first; to, if not empty, is whose.
-func newest(all []smtpd.Mail, to string, most int) []smtpd.Mail {
-	var out []smtpd.Mail
-	for _, m := range slices.Backward(all) {
-		if len(out) == most {
-			break
-		}
-		if to == "" || slices.Contains(m.To, to) {
-			out = append(out, m)
-		}
+// openPages makes the pages, which ask the customer service and read views, its own and the public ones of the others.
+// Mails hold live links, so a page asked for by another name than this machine's is refused, as the JSON of the mails is.
+func (s *System) openPages(ctx context.Context) error {
+	client, err := ask.New(ctx, ask.Config{Client: s.Client, IDs: s.IDs, Commands: topics.CustomerCommands, Replies: topics.CustomerReplies})
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
 	}
-	return out
+	s.closers = append(s.closers, client.Close)
+	codec, err := schemas.NewCodec(topics.CustomerChanges.Name, s.IDs)
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
+	people, err := sampled()
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
+	h, err := pages.New(pages.Config{
+		Keys: s.Keys, Ask: client, Customers: s.Customers, Logger: s.cfg.Logger, Banner: banner,
+		Clerk: &pages.Clerk{
+			Billing: s.Billing, Notifications: s.Notifications, Inbox: s.Inbox, Sample: people, Type: s.commandLines, Terminal: s.terminal(),
+			History: func(ctx context.Context, id string) ([]schemas.Record, error) { return s.history(ctx, codec, id) },
+			Links: []pages.Place{
+				{Name: "Kafka", Path: s.Broker},
+				{Name: "Schema registry", Path: s.RegistryURL},
+				{Name: "HTTP API", Path: "/docs"},
+				{Name: "Ready?", Path: "/readyz"},
+				{Name: "Metrics", Path: "/metrics"},
+			},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
+	h = smtpd.LocalOnly(h)
+	s.pages.Store(&h)
+	return nil
 }
 
-type mailPage struct {
-	smtpd.Mail
-	Do []typed
-}
-
-// typed is what to type for a link.
-type typed struct{ What, Line string }
-
-func (s *System) mailPage(w http.ResponseWriter, r *http.Request) {
-	id, err := strconv.Atoi(r.PathValue("id"))
-	all := s.Inbox.Mails()
-	i := slices.IndexFunc(all, func(m smtpd.Mail) bool { return m.ID == id })
-	if err != nil || i < 0 {
-		show(w, http.StatusNotFound, "gone", nil)
+// servePages answers with the pages once they are made: the port is open before the views are.
+func (s *System) servePages(w http.ResponseWriter, r *http.Request) {
+	h := s.pages.Load()
+	if h == nil {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "starting", http.StatusServiceUnavailable)
 		return
 	}
-	show(w, http.StatusOK, "mail", mailPage{all[i], s.commandLines(all[i].Text)})
+	(*h).ServeHTTP(w, r)
+}
+
+func (s *System) terminal() string {
+	return fmt.Sprintf(`utopia customer register c-17%[1]s --name 'Grace Hopper' --email grace@example.org --country US --street '1 Navy Way' --city Arlington --region VA --postcode 22202
+utopia customer move c-17%[1]s --country NL --street 'Markt 1' --city Gouda --postcode '2801 JG'
+utopia customer get c-17%[1]s`, s.Flags())
+}
+
+// sampled is a few people of the sample, no two of one country.
+func sampled() ([]schemas.RegisterCustomer, error) {
+	people, err := sample.People()
+	if err != nil {
+		return nil, err
+	}
+	var some []schemas.RegisterCustomer
+	seen := map[string]bool{}
+	for _, p := range people {
+		if len(some) == samplePeople {
+			break
+		}
+		if seen[p.Country] {
+			continue
+		}
+		seen[p.Country] = true
+		some = append(some, schemas.RegisterCustomer{
+			CustomerID: p.ID, Name: p.Name, Email: p.Email, Language: p.Language, Address: schemas.Address{
+				Country: p.Country, Region: p.Region, City: p.City, District: p.District, PostCode: p.PostCode,
+				SortingCode: p.SortingCode, Street: p.Street,
+			},
+		})
+	}
+	return some, nil
+}
+
+// history reads what the public topic has about a customer, oldest first.
+func (s *System) history(ctx context.Context, codec *schemas.Codec, id string) ([]schemas.Record, error) {
+	var records []schemas.Record
+	partition := topics.Partition(id, cluster.EmbeddedSizes().Partitions)
+	err := cluster.Scan(ctx, s.Client, cluster.Range{Topic: topics.CustomerChanges.Name, Partition: partition}, func(r *kgo.Record) error {
+		if string(r.Key) != id {
+			return nil
+		}
+		if rec, err := codec.Decode(r.Value); err == nil { // else newer than this code
+			records = append(records, rec)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return records, fmt.Errorf("history: %w", err)
+	}
+	return records, err
 }
 
 // commandLines says for each link of a mail what to type. A link that has expired, or that this system did not sign, has
 // none.
-func (s *System) commandLines(text string) []typed {
-	verbs := map[string]typed{
-		processors.PurposeConfirm: {"confirm the change", "confirm"},
-		processors.PurposeCancel:  {"take the change back", "cancel"},
+func (s *System) commandLines(text string) []pages.Typed {
+	verbs := map[string]pages.Typed{
+		processors.PurposeConfirm: {What: "confirm the change", Line: "confirm"},
+		processors.PurposeCancel:  {What: "take the change back", Line: "cancel"},
 	}
-	var out []typed
+	var out []pages.Typed
 	for word := range strings.FieldsSeq(text) {
 		if !strings.Contains(word, "#") {
 			continue
 		}
 		claims, err := links.Verify(s.Keys, links.Token(word), time.Now())
 		if v, ok := verbs[claims.Purpose]; ok && err == nil {
-			line := fmt.Sprintf("utopia customer %s%s --link-keys '%s' --token '%s'", v.Line, s.Flags(), s.KeyFile, links.Token(word))
-			out = append(out, typed{v.What, line})
+			v.Line = fmt.Sprintf("utopia customer %s%s --link-keys '%s' --token '%s'", v.Line, s.Flags(), s.KeyFile, links.Token(word))
+			out = append(out, v)
 		}
 	}
 	return out
-}
-
-func show(w http.ResponseWriter, status int, name string, data any) {
-	var page bytes.Buffer
-	if err := pages.ExecuteTemplate(&page, name, data); err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(page.Bytes()) // the browser is gone, or has it
 }

@@ -74,6 +74,7 @@ type System struct {
 	Keys          links.Keys
 	KeyFile       string
 
+	pages   atomic.Pointer[http.Handler]
 	server  run.Server
 	api     atomic.Pointer[http.Handler]
 	cfg     Config
@@ -94,7 +95,7 @@ func New(ctx context.Context, cfg Config) (*System, error) {
 
 func (s *System) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		s.openDir, s.openBroker, s.openRegistry, s.openHTTP, s.openMail, s.openViews, s.openGateway, s.openProcessors,
+		s.openDir, s.openBroker, s.openRegistry, s.openHTTP, s.openMail, s.openViews, s.openPages, s.openGateway, s.openProcessors,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -280,7 +281,7 @@ func (s *System) openMail(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("mailer: %w", err)
 	}
-	m, err := mailer.New(mailer.Config{
+	m, err := mailer.New(mailer.Config{ //nolint:contextcheck // the mailer ends with Run, not with the opening
 		Client: s.Client, Commands: commands, Sender: sender, From: "Utopia <no-reply@utopia.example>",
 		Keys: s.Keys, Page: page, Logger: s.cfg.Logger,
 	})
@@ -363,8 +364,8 @@ func (s *System) openProcessors(context.Context) error {
 	return nil
 }
 
-// openHTTP serves health, metrics and the mails that were sent. The link keys live with the data; the pages know what each
-// link is for.
+// openHTTP serves health, metrics, the mails that were sent, and the pages. The link keys live with the data; the pages know
+// what each link is for.
 func (s *System) openHTTP(ctx context.Context) error {
 	if err := s.openKeys(); err != nil {
 		return err
@@ -372,10 +373,14 @@ func (s *System) openHTTP(ctx context.Context) error {
 	s.server.Log, s.server.Metrics = s.cfg.Logger, s.cfg.MetricsHandler
 	s.Inbox = smtpd.New(smtpd.Options{Keep: 5000, Logger: s.cfg.Logger})
 	mux := http.NewServeMux()
-	mux.Handle("/dev/mail/", http.StripPrefix("/dev/mail", s.Inbox.Handler()))
-	s.openPages(mux)
+	mux.Handle("/dev/mail/mails", http.StripPrefix("/dev/mail", s.Inbox.Handler()))
+	mux.Handle("/dev/mail/mails/", http.StripPrefix("/dev/mail", s.Inbox.Handler()))
 	s.routeAPI(mux)
-	mux.Handle("/", s.server.Handler())
+	health := s.server.Handler()
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+		mux.Handle(path, health)
+	}
+	mux.HandleFunc("/", s.servePages)
 	addr, err := s.serve(ctx, "--http-port", s.cfg.HTTP, mux)
 	if err != nil {
 		return err

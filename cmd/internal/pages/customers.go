@@ -1,0 +1,266 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"utopia/processors"
+	"utopia/schemas"
+	"utopia/topics"
+)
+
+const (
+	customersShown  = 50
+	customersLooked = 20_000                  // a search without an index looks at no more
+	freshWithin     = 2 * time.Second         // how long a page waits for what was just asked
+	historyWithin   = 1500 * time.Millisecond // and for the history
+)
+
+func (h *handler) front(w http.ResponseWriter, _ *http.Request) {
+	c := h.cfg.Clerk
+	data := struct {
+		Terminal string
+		Links    []Place
+		Inbox    bool
+	}{c.Terminal, c.Links, c.Inbox != nil}
+	h.show(w, http.StatusOK, "front", page{Title: "A customer moves", Place: "/", Data: data})
+}
+
+type customerList struct {
+	Find      string
+	Customers []*schemas.CustomerState
+	More      bool
+	Sample    []schemas.RegisterCustomer
+}
+
+var errEnough = errors.New("enough")
+
+// customers lists customers: the one with the id that was asked for, or those whose name, e-mail address or city has the
+// text in it.
+func (h *handler) customers(w http.ResponseWriter, r *http.Request) {
+	find := strings.TrimSpace(r.URL.Query().Get("find"))
+	if topics.ValidID(find) {
+		if _, err := h.cfg.Customers.Get(find); err == nil {
+			http.Redirect(w, r, "/customers/"+find, http.StatusSeeOther)
+			return
+		}
+	}
+	list := customerList{Find: find}
+	looked := 0
+	err := h.cfg.Customers.Each(func(_ string, c *schemas.CustomerState) error {
+		if looked++; looked > customersLooked || len(list.Customers) > customersShown {
+			list.More = true
+			return errEnough
+		}
+		if c.Name != "" && matches(c, find) { // somebody registered
+			list.Customers = append(list.Customers, c)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		h.unreadable(w, "", err)
+		return
+	}
+	if len(list.Customers) > customersShown {
+		list.Customers, list.More = list.Customers[:customersShown], true
+	}
+	if len(list.Customers) == 0 {
+		list.Sample = h.cfg.Clerk.Sample
+	}
+	h.show(w, http.StatusOK, "customers", page{Title: "Customers", Place: "/customers/", Data: list})
+}
+
+func matches(c *schemas.CustomerState, find string) bool {
+	find = strings.ToLower(find)
+	for _, s := range []string{c.CustomerID, c.Name, c.Email, c.Address.Address.City} {
+		if strings.Contains(strings.ToLower(s), find) {
+			return true
+		}
+	}
+	return false
+}
+
+// applied is how far a service has come with the customer's versions.
+type applied struct {
+	Service string
+	Version int64
+	Behind  bool
+	Known   bool
+}
+
+// change is one line of the history.
+type change struct {
+	Version       int64
+	At            int64
+	What          string
+	Before, After string
+}
+
+type customerPage struct {
+	*schemas.CustomerState
+	Waits    string // why the pending change has not taken effect
+	Applied  []applied
+	Billing  *schemas.BillingState
+	Notices  []schemas.Notice
+	History  []change
+	NoneRead bool // the history could not be read
+	Complete bool // it begins with the registration
+	Inbox    bool
+	Line     string // which versions are applied
+	Seen     string // how far everything on the page is
+}
+
+func (h *handler) customer(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	c, err := h.fresh(r.Context(), id, r.URL.Query().Get("after"))
+	if err != nil {
+		h.unreadable(w, id, err)
+		return
+	}
+	billing, notification := h.others(id)
+	p := customerPage{CustomerState: c, Billing: billing, Inbox: h.cfg.Clerk.Inbox != nil, Waits: waits(c.Pending)}
+	p.Applied = howFar(c, billing, notification)
+	p.Line, p.Seen = line(p.Applied), howFresh(c, billing, notification)
+	if notification != nil {
+		p.Notices = notification.Notices
+	}
+	h.addHistory(r.Context(), &p)
+	h.show(w, http.StatusOK, "customer", page{Title: c.Name, Script: "live.js", Place: "/customers/", Data: p})
+}
+
+// fresh reads a customer, at least as of the receipt that a form's answer has put into the address.
+func (h *handler) fresh(ctx context.Context, id, after string) (*schemas.CustomerState, error) {
+	receipt, err := processors.ParseReceipt(after)
+	if err != nil || receipt.Aggregate != "customer" || receipt.Key != id {
+		return h.cfg.Customers.Get(id)
+	}
+	waiting, cancel := context.WithTimeout(ctx, freshWithin)
+	defer cancel()
+	c, err := h.cfg.Customers.After(waiting, receipt)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return h.cfg.Customers.Get(id) // older than it could be; the page says which version it shows
+	}
+	return c, err
+}
+
+// others is what billing and notification have published about the customer, nil where they have not.
+func (h *handler) others(id string) (*schemas.BillingState, *schemas.NotificationState) {
+	billing, err := h.cfg.Clerk.Billing.Get(id)
+	if err != nil {
+		billing = nil
+	}
+	notification, err := h.cfg.Clerk.Notifications.Get(id)
+	if err != nil {
+		notification = nil
+	}
+	return billing, notification
+}
+
+func howFar(c *schemas.CustomerState, b *schemas.BillingState, n *schemas.NotificationState) []applied {
+	all := []applied{{Service: "Customer", Version: c.Version, Known: true}, {Service: "Billing"}, {Service: "Notification"}}
+	if b != nil {
+		all[1].Version, all[1].Known = b.CustomerVersion, true
+	}
+	if n != nil {
+		all[2].Version, all[2].Known = n.CustomerVersion, true
+	}
+	for i := range all {
+		all[i].Behind = all[i].Version < c.Version
+	}
+	return all
+}
+
+func line(all []applied) string {
+	var parts []string
+	for _, a := range all {
+		parts = append(parts, fmt.Sprintf("%s %d", a.Service, a.Version))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// versions answers the script that keeps the page fresh.
+func (h *handler) versions(w http.ResponseWriter, r *http.Request) {
+	c, err := h.cfg.Customers.Get(r.PathValue("id"))
+	if err != nil {
+		h.unreadable(w, r.PathValue("id"), err)
+		return
+	}
+	billing, notification := h.others(c.CustomerID)
+	writeLine(w, howFresh(c, billing, notification))
+}
+
+// howFresh differs whenever something on the customer's page does: also an invoice, which is no version of the customer.
+func howFresh(c *schemas.CustomerState, b *schemas.BillingState, n *schemas.NotificationState) string {
+	fresh := fmt.Sprintf("customer %d", c.Version)
+	if b != nil {
+		fresh += fmt.Sprintf(", billing %d", b.Version)
+	}
+	if n != nil {
+		fresh += fmt.Sprintf(", notification %d", n.Version)
+	}
+	return fresh
+}
+
+// waits says what a pending change waits for.
+func waits(p *schemas.PendingChange) string {
+	switch {
+	case p == nil:
+		return ""
+	case p.Status == "scheduled":
+		return "It is confirmed and waits for its date."
+	case p.Undeliverable != "":
+		return "It waits for the customer's answer, but the mail that asks for it did not arrive (" + p.Undeliverable + ")."
+	}
+	return "It waits for the customer to follow the link in the mail."
+}
+
+func (h *handler) addHistory(ctx context.Context, p *customerPage) {
+	reading, cancel := context.WithTimeout(ctx, historyWithin)
+	defer cancel()
+	records, err := h.cfg.Clerk.History(reading, p.CustomerID)
+	if err != nil {
+		h.cfg.Logger.Warn("the history of a customer cannot be read", slog.Any("error", err))
+		p.NoneRead = true
+	}
+	for _, rec := range records {
+		c, ok := describe(rec)
+		if !ok {
+			continue
+		}
+		_, registered := rec.(*schemas.PublicCustomerRegistered)
+		p.Complete = p.Complete || registered
+		p.History = append([]change{c}, p.History...) // newest first
+	}
+}
+
+// describe says what a public change was; ok is false for one that this release does not know.
+func describe(rec schemas.Record) (c change, ok bool) {
+	switch r := rec.(type) {
+	case *schemas.PublicCustomerRegistered:
+		return change{Version: r.Version, At: r.At, What: "Registered", After: addressText(r.Address.Address)}, true
+	case *schemas.PublicCustomerMoved:
+		return change{Version: r.Version, At: r.At, What: "Moved" + by(r.After), Before: addressText(r.Before.Address), After: addressText(r.After.Address)}, true
+	case *schemas.PublicAddressCorrected:
+		return change{Version: r.Version, At: r.At, What: "Address corrected" + by(r.After), Before: addressText(r.Before.Address), After: addressText(r.After.Address)}, true
+	case *schemas.PublicEmailChanged:
+		return change{Version: r.Version, At: r.At, What: "E-mail address changed", Before: r.Before, After: r.After}, true
+	case *schemas.PublicCustomerClosed:
+		return change{Version: r.Version, At: r.At, What: "Closed"}, true
+	case *schemas.PublicCustomerErased:
+		return change{Version: r.Version, At: r.At, What: "Erased"}, true
+	}
+	return change{}, false
+}
+
+// by says which system of record told an address.
+func by(r schemas.Residence) string {
+	if r.Source == "" {
+		return ""
+	}
+	return ", says " + r.Source
+}

@@ -1,0 +1,253 @@
+// Package pages is what a person sees in a browser: the page behind a link of a mail, for customers; and, where they are
+// wanted, pages of the customers, for whoever may act for all of them, and the inbox of the development mail server. They
+// are rendered here, without a framework; two small scripts make them nicer, and they work without.
+//
+// The package asks commands and reads public views through small interfaces; it knows no broker and keeps nothing. It
+// deliberately does not know who anybody is: whoever mounts the pages of the customers decides who reaches them.
+package pages
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"utopia/cmd/internal/links"
+	"utopia/cmd/internal/smtpd"
+	"utopia/processors"
+	"utopia/processors/eos"
+	"utopia/schemas"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed assets/*
+var assetFiles embed.FS
+
+// maxForm bounds what is read of a form, in bytes.
+const maxForm = 64 << 10
+
+// Asker sends a command to the customer service and waits for its reply; *ask.Client is one.
+type Asker interface {
+	Ask(ctx context.Context, key string, cmd schemas.Command) (schemas.ReplyFields, error)
+}
+
+// View answers from a public state topic; a *processors.View is one.
+type View[T schemas.Record] interface {
+	Get(key string) (T, error)
+	After(ctx context.Context, r processors.Receipt) (T, error)
+}
+
+// CustomerView is a View of the customers that can be looked through.
+type CustomerView interface {
+	View[*schemas.CustomerState]
+	Each(f func(key string, row *schemas.CustomerState) error) error
+}
+
+// Inbox holds mails that were sent; *smtpd.Server is one.
+type Inbox interface{ Mails() []smtpd.Mail }
+
+// Config is what the pages need. Keys, Ask and Customers are enough for the page behind a link.
+type Config struct {
+	Keys      links.Keys
+	Ask       Asker
+	Customers CustomerView
+	Wait      time.Duration // for a reply; 0 means 10 s
+	Logger    *slog.Logger
+	Now       func() time.Time // nil: the clock
+
+	// Clerk, if set, adds the pages of the customers.
+	Clerk *Clerk
+	// Banner is at the top of every page: what this is for, and whom its reader acts as.
+	Banner string
+}
+
+// Clerk is what the pages of the customers need beside.
+type Clerk struct {
+	Billing       View[*schemas.BillingState]
+	Notifications View[*schemas.NotificationState]
+	// History returns what customer.changes.v1 has about a customer, oldest first.
+	History func(ctx context.Context, id string) ([]schemas.Record, error)
+	// Sample is people who may be registered with one click.
+	Sample []schemas.RegisterCustomer
+	// Inbox, if set, adds the development mail pages.
+	Inbox Inbox
+	// Type says for a mail's text what to type in a terminal for its links.
+	Type func(text string) []Typed
+	// Terminal is what to type for a start.
+	Terminal string
+	// Links are shown on the first page: name and address.
+	Links []Place
+}
+
+// Typed is what to type, and what for.
+type Typed struct{ What, Line string }
+
+// Place is a page, by name.
+type Place struct{ Name, Path string }
+
+// handler serves the pages.
+type handler struct {
+	cfg        Config
+	dictionary *dictionary
+	templates  *template.Template
+	assets     map[string]string // path by file name
+}
+
+// New returns the pages. Every answer that changes something is refused when another site's page has sent it.
+func New(cfg Config) (http.Handler, error) {
+	h := &handler{cfg: cfg, assets: map[string]string{}}
+	if h.cfg.Logger == nil {
+		h.cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if h.cfg.Wait == 0 {
+		h.cfg.Wait = 10 * time.Second
+	}
+	var err error
+	if h.dictionary, err = readDictionary(); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	if err := h.serveAssets(mux); err != nil {
+		return nil, err
+	}
+	h.templates, err = template.New("").Funcs(h.functions()).ParseFS(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	mux.HandleFunc("GET /confirm", h.ask)
+	mux.HandleFunc("POST /confirm", h.post)
+	if cfg.Clerk != nil {
+		h.clerkPages(mux)
+	}
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(h.foreign))
+	return guard.Handler(mux), nil
+}
+
+func (h *handler) clerkPages(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", h.front)
+	mux.HandleFunc("GET /customers/{$}", h.customers)
+	mux.HandleFunc("GET /customers/{id}", h.customer)
+	mux.HandleFunc("GET /customers/{id}/versions", h.versions)
+	mux.HandleFunc("GET /customers/{id}/move", h.moveForm)
+	mux.HandleFunc("POST /customers/{id}/move", h.move)
+	mux.HandleFunc("GET /register", h.registerForm)
+	mux.HandleFunc("POST /register", h.register)
+	if h.cfg.Clerk.Inbox != nil {
+		mux.HandleFunc("GET /dev/mail/{$}", h.mails)
+		mux.HandleFunc("GET /dev/mail/read/{id}", h.mail)
+		mux.HandleFunc("GET /dev/mail/read/{id}/html", h.mailHTML)
+	}
+}
+
+func (h *handler) now() time.Time {
+	if h.cfg.Now != nil {
+		return h.cfg.Now()
+	}
+	return time.Now()
+}
+
+// serveAssets serves style sheet and scripts under names with their hash, so that browsers may keep them for ever.
+func (h *handler) serveAssets(mux *http.ServeMux) error {
+	files, err := fs.ReadDir(assetFiles, "assets")
+	if err != nil {
+		return fmt.Errorf("assets: %w", err)
+	}
+	for _, f := range files {
+		b, err := assetFiles.ReadFile("assets/" + f.Name())
+		if err != nil {
+			return fmt.Errorf("assets: %w", err)
+		}
+		sum := sha256.Sum256(b)
+		path := "/assets/" + hex.EncodeToString(sum[:6]) + "/" + f.Name()
+		h.assets[f.Name()] = path
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+			w.Header().Set("X-Content-Type-Options", "nosniff")
+			http.ServeContent(w, r, f.Name(), time.Time{}, bytes.NewReader(b))
+		})
+	}
+	return nil
+}
+
+// page is what every template gets.
+type page struct {
+	Title  string
+	Lang   string // empty: English
+	Script string
+	Place  string   // the path of the place that it belongs to
+	Asks   []string // what the page behind a link can ask
+	Data   any
+
+	Banner string
+	Places []Place
+}
+
+// policy allows nothing but what is served from here; no page can be put into another site's frame.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; img-src data:; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func (h *handler) show(w http.ResponseWriter, status int, name string, p page) {
+	if p.Lang == "" {
+		p.Lang = "en"
+	}
+	p.Banner = h.cfg.Banner
+	if h.cfg.Clerk != nil {
+		p.Places = []Place{{"Customers", "/customers/"}, {"Register", "/register"}}
+		if h.cfg.Clerk.Inbox != nil {
+			p.Places = append(p.Places, Place{"Mails", "/dev/mail/"})
+		}
+	}
+	var b bytes.Buffer
+	if err := h.templates.ExecuteTemplate(&b, name, p); err != nil {
+		h.cfg.Logger.Error("a page cannot be written", slog.String("page", name), slog.Any("error", err))
+		http.Error(w, "This page cannot be shown.", http.StatusInternalServerError)
+		return
+	}
+	head := w.Header()
+	head.Set("Content-Type", "text/html; charset=utf-8")
+	head.Set("Content-Security-Policy", policy)
+	head.Set("Referrer-Policy", "no-referrer")
+	head.Set("X-Content-Type-Options", "nosniff")
+	head.Set("Cross-Origin-Opener-Policy", "same-origin")
+	head.Set("Cache-Control", "no-store")
+	head.Set("Vary", "Accept-Language")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the browser is gone, or has it
+}
+
+// note is a page of one sentence and a way on.
+type note struct{ Text, Path, Link string }
+
+func (h *handler) note(w http.ResponseWriter, status int, title string, n note) {
+	h.show(w, status, "note", page{Title: title, Data: n})
+}
+
+// unreadable answers for a view that has no answer: nobody of that id, or not ready yet.
+func (h *handler) unreadable(w http.ResponseWriter, id string, err error) {
+	var notReady *eos.NotReadyError
+	switch {
+	case errors.Is(err, processors.ErrNotFound):
+		h.note(w, http.StatusNotFound, "No such customer", note{
+			fmt.Sprintf("Nobody is known as %s, or everything about them was erased.", id), "/customers/", "Find a customer",
+		})
+	case errors.As(err, &notReady), errors.Is(err, context.DeadlineExceeded):
+		w.Header().Set("Retry-After", "1")
+		h.note(w, http.StatusServiceUnavailable, "Not there yet", note{
+			"The view is still catching up with the log. Nothing is lost; load this page again in a moment.", "/customers/", "All customers",
+		})
+	default:
+		h.cfg.Logger.Error("a view does not answer", slog.Any("error", err))
+		h.note(w, http.StatusInternalServerError, "No answer", note{"The view does not answer; the log says why.", "/", "The first page"})
+	}
+}
