@@ -95,6 +95,8 @@ func (k *Keeper) judge(ctx context.Context, ended error) bool {
 		}
 	case leaving && ended == nil:
 		k.Met("stops in order")
+	case leaving && signalled(ended, syscall.SIGTERM):
+		k.Met("stops before it had begun") // to listen to signals
 	case leaving && k.Lenient && exitCode(ended) == 1:
 		k.Met("late stops")
 	case exitCode(ended) == 1 && k.replaced():
@@ -106,9 +108,12 @@ func (k *Keeper) judge(ctx context.Context, ended error) bool {
 	return true
 }
 
-func killed(ended error) bool {
+func killed(ended error) bool { return signalled(ended, syscall.SIGKILL) }
+
+// signalled tells whether a life was ended by a signal.
+func signalled(ended error, s syscall.Signal) bool {
 	var exit *exec.ExitError
-	return errors.As(ended, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL //nolint:forcetypeassert // POSIX
+	return errors.As(ended, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == s //nolint:forcetypeassert // POSIX
 }
 
 // exitCode is that of a life that failed by itself, else 0.
