@@ -152,9 +152,12 @@ func (s *Storm) judge(where string, sender *traffic.Traffic) {
 
 // wanted are the faults without which a storm of this kind and length has tested less than it should.
 func (s *Storm) wanted() []string {
-	all := []string{"kills", "open transactions at a kill", "rebalances", "members replaced"}
+	all := []string{"kills", "open transactions at a kill", "rebalances"}
 	if s.For >= time.Minute {
-		all = append(all, "standstills", "fencings")
+		all = append(all, "fencings")
+	}
+	if s.For >= 3*time.Minute {
+		all = append(all, "standstills", "members replaced")
 	}
 	if len(s.comers) > 0 {
 		all = append(all, "joins", "stops in order")
