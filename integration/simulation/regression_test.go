@@ -30,6 +30,8 @@ func once() map[string]struct {
 			`{"kind":"refuse","at":16622000000,"key":"Produce","err":"OUT_OF_ORDER_SEQUENCE_NUMBER","n":3},` +
 			`{"kind":"cut out","place":"mail-0","at":20875000000,"for":1914000000},{"kind":"night","at":21816000000,"for":234000000000000},` +
 			`{"kind":"refuse","at":22890000000,"key":"SyncGroup","err":"NOT_COORDINATOR","n":2}]`},
+		// The last transaction of a topic was aborted: who read it showed a lag for ever. Fails in most runs.
+		"a topic that ends with an aborted transaction": {11, `[{"kind":"stand still","place":"customer-1","at":20163000000,"for":30044000000}]`},
 		// A misplaced repetition waited in a partition that nobody could read, until its command was long forgotten: the checker knows the window now.
 		"a repetition from outside the window":              {149, ``},
 		"a repetition from outside the window, now refused": {234, ``},

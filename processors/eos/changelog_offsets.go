@@ -225,7 +225,9 @@ func (l *tableLogs) retry(ctx context.Context, what, topic string, ask func() er
 }
 
 // passes says whether a broker that is asked again may answer otherwise. UNKNOWN_SERVER_ERROR is whatever went wrong inside a broker, once or always.
-func passes(answer *kerr.Error) bool { return answer.Retriable || errors.Is(answer, kerr.UnknownServerError) }
+func passes(answer *kerr.Error) bool {
+	return answer.Retriable || errors.Is(answer, kerr.UnknownServerError)
+}
 
 // pause waits for d, or returns ctx's error.
 func pause(ctx context.Context, d time.Duration) error {

@@ -36,7 +36,7 @@ type letter struct {
 	why *Reject
 }
 
-// empty says whether there is nothing that needs a transaction. Positions past markers alone do not; they are kept for the next one.
+// empty says whether there is nothing that needs a transaction at once. Positions past markers alone do not: they wait for the next one, or for markersWait.
 func (in *intake) empty() bool {
 	return len(in.runs) == 0 && len(in.letters) == 0 && len(in.moved) == 0
 }
@@ -137,7 +137,9 @@ func (r *reader) sort(tp topicPartition, records []*kgo.Record, in *intake) {
 			in.moved = append(in.moved, rec)
 		case blocked:
 			flush(i)
-			in.next[tp] = inputOffset{rec.Offset, rec.LeaderEpoch}
+			if i > 0 {
+				in.next[tp] = inputOffset{rec.Offset, rec.LeaderEpoch}
+			}
 			r.hold(tp, records[i:], err)
 			return
 		}

@@ -113,6 +113,9 @@ func TestMarkersDoNotGrowOld(t *testing.T) {
 		if got := seen.all(); got.lag != 0 || got.oldest != 0 {
 			t.Errorf("an idle processor: %+v", got)
 		}
+		if !w.caughtUp() {
+			t.Error("the last transaction of the input was aborted, and the group shows a lag since")
+		}
 		a.stop()
 	})
 }

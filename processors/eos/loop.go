@@ -19,6 +19,10 @@ const (
 	// A transaction that finds more to read than it takes may grow: from minWindow, doubled each time, up to the commit interval.
 	minWindow = 2 * time.Millisecond
 
+	// Positions past nothing but transaction markers are committed with the next record, or after this time: otherwise an input that ends with an aborted
+	// transaction would show a lag for ever.
+	markersWait = time.Second
+
 	// One transaction reads at most this many times what may be in flight.
 	maxIntakes = 8
 )
@@ -38,7 +42,8 @@ type loop struct {
 	in       intake
 	window   time.Duration
 	timeout  *time.Timer
-	failures int // since the last commit
+	failures int       // since the last commit
+	passed   time.Time // since when positions wait that lie past markers only; zero: none do
 
 	housekept, refreshed, sized time.Time
 }
@@ -130,10 +135,21 @@ func (l *loop) work(g *generation) error {
 	l.r.retryHeld(now, &l.in)
 	l.housekeep(g, now)
 	due, ok := g.firing.nextAt()
-	if l.in.empty() && (!ok || due.After(l.p.cfg.Now())) {
+	if l.in.empty() && (!ok || due.After(l.p.cfg.Now())) && !l.markersDue(now) {
 		return nil
 	}
 	return l.transact(g)
+}
+
+// markersDue says whether positions past markers have waited long enough for a transaction of their own.
+func (l *loop) markersDue(now time.Time) bool {
+	switch {
+	case len(l.in.next) == 0:
+		l.passed = time.Time{}
+	case l.passed.IsZero():
+		l.passed = now
+	}
+	return !l.passed.IsZero() && now.Sub(l.passed) >= markersWait
 }
 
 // commitInitial commits where the partitions without an offset begin, before anything of them is handled.
@@ -226,7 +242,7 @@ func (l *loop) commit(t *transaction) error {
 	if err := t.end(l.hard); err != nil {
 		return err
 	}
-	l.failures = 0
+	l.failures, l.passed = 0, time.Time{}
 	l.r.committed()
 	// Let transactions grow only while reading lags behind: without a backlog a larger one only makes everybody wait.
 	if l.r.behind() > int64(t.records) {
