@@ -5,6 +5,7 @@
 # make prove   seeds of the whole system for as long as it is told, and the mistakes that they must find: MINUTES=120, or PROVE_SEEDS=1000 FROM=1
 # make prove-processes, make prove-broker
 #              every fault at once, on the embedded broker and on a real Kafka of three nodes: STORM_MINUTES=30 KILLS=500 SEED=0
+# make browser a real browser through the pages: Chromium
 # make broker  the tier that needs a real Kafka: JDK and Maven, which download it once
 # make kafka   a real Kafka and a schema registry until interrupted; ARGS="--nodes 3 --transactions 1"
 # make bench   CPU per record next to a raw transaction loop and stock Goka, interleaved in one run
@@ -37,7 +38,7 @@ STORM         := -prove -minutes $(STORM_MINUTES) -kills $(KILLS) -instances $(I
 CC_FOUND := $(shell command -v $${CC:-cc} 2>/dev/null || command -v gcc 2>/dev/null)
 RACE     := $(if $(CC_FOUND),-race)
 
-.PHONY: run demo build test simulation prove prove-processes prove-broker check fmt fmt-check lint vet kill foreign broker kafka bench clean
+.PHONY: run demo build test simulation prove prove-processes prove-broker check fmt fmt-check lint vet kill foreign browser broker kafka bench clean
 
 run:
 	@$(GO) run ./cmd/utopia up --demo
@@ -65,7 +66,7 @@ prove-broker:
 	$(GO) test -tags "$(TAGS) broker" -timeout 0 -count 1 -v ./integration/broker -run 'TestProve|TestFacts/every' \
 		-transactions $(TRANSACTIONS) -nodes $(NODES) -version $(VERSION) $(STORM)
 
-check: fmt-check lint vet build test kill foreign broker
+check: fmt-check lint vet build test kill foreign browser broker
 
 fmt: $(LINT)
 	$(LINT) fmt
@@ -87,6 +88,10 @@ kill:
 # Clients nobody here wrote: confluent-kafka (Python), kcat and Maven's (Java) where they are installed, and the README's blocks.
 foreign:
 	$(GO) test -tags "$(TAGS) foreign" -timeout 20m -count 1 ./integration/clients/...
+
+# A real browser through the pages of `utopia up`, from the form to the mail to billing; axe-core on each page. Fails without one.
+browser:
+	$(GO) test -tags "$(TAGS) browser" -timeout 15m -count 1 ./integration/browser/...
 
 # Apache Kafka and a real schema registry, from their Maven artifacts (integration/kafka/pom.xml).
 broker:
