@@ -135,7 +135,7 @@ func (l *life) watch() {
 // run is the main of a process.
 func (l *life) run(ctx context.Context) error {
 	for {
-		run, err := l.build()
+		run, err := l.build() //nolint:contextcheck // The mailer's client lives until its Run ends, not its New.
 		if err == nil {
 			return run(ctx)
 		}
