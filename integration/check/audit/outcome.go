@@ -70,10 +70,16 @@ func (a *auditor) checkOutcomes(s service) {
 // window is how many commands of its key a command is remembered for: a repetition from further back may be decided anew.
 const window = 32
 
-// decidedBetween counts the commands of one key that were decided between two of its replies.
+// decidedBetween counts what a row may have remembered between two replies to commands of its key: the commands that were decided, and the facts about it,
+// all of them, because no order exists between the two topics.
 func (a *auditor) decidedBetween(before, after *record) (n int) {
 	if before.partition != after.partition {
 		return 0
+	}
+	for _, r := range a.log["crm.changes.v1"] {
+		if r.key == text(before.body["key"]) {
+			n++
+		}
 	}
 	for _, r := range a.log[before.topic] {
 		if r.partition != before.partition || r.offset <= before.offset || r.offset >= after.offset || text(r.body["key"]) != text(before.body["key"]) {
