@@ -1,6 +1,6 @@
 # make run     a living system in one process: embedded broker, sample people, a live screen
 # make test    unit, core, engine and command-line tests and 20 seeds of the whole system; needs nothing but Go
-# make check   format, lint, vet, build, the same tests, kills of real binaries, clients of other languages,
+# make check   format, lint, vet, build, the same tests, 100 seeds, kills of real binaries, clients of other languages, a browser,
 #              a real Kafka
 # make prove   seeds of the whole system for as long as it is told, and the mistakes that they must find: MINUTES=120, or PROVE_SEEDS=1000 FROM=1
 # make prove-processes, make prove-broker
@@ -16,6 +16,7 @@ LINT     := $(BIN)/golangci-lint
 LINT_VERSION := v2.15.0
 TAGS     := synctests
 SEEDS    ?= 20
+CHECK_SEEDS ?= 100
 
 # make prove: a number of seeds from FROM on, or minutes, and how many at the same time.
 PROVE_SEEDS ?= 200
@@ -38,7 +39,7 @@ STORM         := -prove -minutes $(STORM_MINUTES) -kills $(KILLS) -instances $(I
 CC_FOUND := $(shell command -v $${CC:-cc} 2>/dev/null || command -v gcc 2>/dev/null)
 RACE     := $(if $(CC_FOUND),-race)
 
-.PHONY: run demo build test simulation prove prove-processes prove-broker check fmt fmt-check lint vet kill foreign browser broker kafka bench clean
+.PHONY: run demo build test simulation seeds prove prove-processes prove-broker check fmt fmt-check lint vet kill foreign browser broker kafka bench clean
 
 run:
 	@$(GO) run ./cmd/utopia up --demo
@@ -66,7 +67,11 @@ prove-broker:
 	$(GO) test -tags "$(TAGS) broker" -timeout 0 -count 1 -v ./integration/broker -run 'TestProve|TestFacts/every' \
 		-transactions $(TRANSACTIONS) -nodes $(NODES) -version $(VERSION) $(STORM)
 
-check: fmt-check lint vet build test kill foreign browser broker
+check: fmt-check lint vet build test seeds kill foreign browser broker
+
+# What every push runs of the simulation.
+seeds:
+	@$(MAKE) --no-print-directory simulation SEEDS=$(CHECK_SEEDS)
 
 fmt: $(LINT)
 	$(LINT) fmt
