@@ -4,8 +4,12 @@ package clients
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -223,7 +227,8 @@ func TestTheReadmeDeploys(t *testing.T) {
 	registry := srfake.New()
 	t.Cleanup(registry.Close)
 	s := &system{bin: filepath.Join(dir, "utopia"), broker: cluster.ListenAddrs()[0], registry: registry.URL()}
-	known := []string{"utopia", "customer", "billing", "notification", "mail"}
+	certificate(t, filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
+	known := []string{"utopia", "customer", "billing", "notification", "gateway", "mail"}
 	seen := map[string]int{}
 	for line := range strings.Lines(s.block(t, "sh", "utopia topics plan")) {
 		words := strings.Fields(line)
@@ -241,9 +246,29 @@ func TestTheReadmeDeploys(t *testing.T) {
 		t.Log(line)
 		runIn(t, dir, s.environment(), nil, "sh", "-eu", "-c", line)
 	}
-	if want := map[string]int{"utopia": 4, "customer": 1, "billing": 1, "notification": 1, "mail": 2}; !cmp.Equal(seen, want) {
+	if want := map[string]int{"utopia": 4, "customer": 1, "billing": 1, "notification": 1, "gateway": 2, "mail": 2}; !cmp.Equal(seen, want) {
 		t.Errorf("%v, want %v", seen, want)
 	}
+}
+
+// certificate writes one that nobody has signed, which whoever deploys has from elsewhere.
+func certificate(t *testing.T, certFile, keyFile string) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(nil, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
+	write(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
 }
 
 func write(t *testing.T, file, text string) {
