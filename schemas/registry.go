@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
+	"golang.org/x/sync/singleflight"
 )
 
 // RegistryConfig says where the registry is.
@@ -35,15 +37,7 @@ type Registry struct {
 	mu       sync.Mutex
 	written  map[string]int // subject → id of what this release writes there, as the registry said in this process
 
-	asking sync.Mutex        // guards open
-	open   map[int]*question // by id
-}
-
-// question is a question about an id that the registry has not answered.
-type question struct {
-	answered        chan struct{}
-	subject, schema string
-	err             error
+	asking singleflight.Group // about ids
 }
 
 // NewRegistry returns a client. It does not connect. An unreadable cache file is an error, a missing one is not.
@@ -66,7 +60,7 @@ func NewRegistry(cfg RegistryConfig) (*Registry, error) {
 		cfg.Patience = cfg.Timeout
 	}
 	return &Registry{
-		client: client, timeout: cfg.Timeout, patience: cfg.Patience, cache: cache, written: map[string]int{}, open: map[int]*question{},
+		client: client, timeout: cfg.Timeout, patience: cfg.Patience, cache: cache, written: map[string]int{},
 	}, nil
 }
 
@@ -116,52 +110,38 @@ func (r *Registry) ByID(id int) (subject, schema string, err error) {
 	if subject, schema, ok := r.cache.schema(id); ok {
 		return subject, schema, nil
 	}
-	q := r.ask(id)
+	answered := r.asking.DoChan(strconv.Itoa(id), func() (any, error) { return r.byID(id) })
 	late, cancel := context.WithTimeout(context.Background(), r.patience)
 	defer cancel()
 	select {
-	case <-q.answered:
-		return q.subject, q.schema, q.err
+	case a := <-answered:
+		f, _ := a.Val.(found)
+		return f.subject, f.schema, a.Err
 	case <-late.Done():
 		return "", "", fmt.Errorf("%w: nothing about schema %d within %s", ErrRegistryDown, id, r.patience)
 	}
 }
 
-// ask asks the registry for an id, unless somebody is asking already.
-func (r *Registry) ask(id int) *question {
-	r.asking.Lock()
-	defer r.asking.Unlock()
-	if q := r.open[id]; q != nil {
-		return q
-	}
-	q := &question{answered: make(chan struct{})}
-	r.open[id] = q
-	go func() {
-		q.subject, q.schema, q.err = r.byID(id)
-		r.asking.Lock()
-		delete(r.open, id)
-		r.asking.Unlock()
-		close(q.answered)
-	}()
-	return q
-}
+// found is what the registry says about an id.
+type found struct{ subject, schema string }
 
-func (r *Registry) byID(id int) (subject, schema string, err error) {
+func (r *Registry) byID(id int) (f found, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
 	defer cancel()
-	found, err := r.client.SchemaByID(ctx, id)
+	s, err := r.client.SchemaByID(ctx, id)
 	if err != nil {
-		return "", "", answer(err)
+		return found{}, answer(err)
 	}
-	if found.Type != sr.TypeAvro || len(found.References) > 0 {
-		return "", "", fmt.Errorf("schema %d is not a single Avro schema: %w", id, ErrIncompatible)
+	if s.Type != sr.TypeAvro || len(s.References) > 0 {
+		return found{}, fmt.Errorf("schema %d is not a single Avro schema: %w", id, ErrIncompatible)
 	}
+	f.schema = s.Schema
 	subjects, err := r.client.SubjectsByID(ctx, id)
 	if err == nil && len(subjects) > 0 { // not every registry tells; nothing depends on it
-		subject = slices.Min(subjects)
+		f.subject = slices.Min(subjects)
 	}
-	r.cache.put(id, subject, found.Schema)
-	return subject, found.Schema, nil
+	r.cache.put(id, f.subject, f.schema)
+	return f, nil
 }
 
 // Lookup asks the registry for the id of one revision. ErrUnknownID, ErrRegistryDown.
