@@ -90,10 +90,8 @@ func (t *transaction) dirty() (n int) {
 // flush waits until all that the transaction produced is acknowledged. Nothing may be in flight. Offsets must not be added while produces are under way, and
 // a failed produce must not be committed around: the client would do both.
 func (t *transaction) flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, t.p.cfg.TransactionTimeout)
-	defer cancel()
-	t.m.ending.Store(&ending{time.Now(), cancel})
-	defer t.m.ending.Store(nil)
+	ctx, done := t.bounded(ctx)
+	defer done()
 	t.p.at("flush")
 	if err := t.m.cl.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
@@ -104,12 +102,20 @@ func (t *transaction) flush(ctx context.Context) error {
 	return nil
 }
 
+// bounded limits a step of the transaction's end to the transaction timeout, and lets a rebalance that waits for it give it up earlier.
+func (t *transaction) bounded(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(ctx, t.p.cfg.TransactionTimeout)
+	t.m.ending.Store(&ending{time.Now(), cancel})
+	return ctx, func() {
+		t.m.ending.Store(nil)
+		cancel()
+	}
+}
+
 // end commits what was flushed. On success the tables hold what Kafka holds; on any error the outcome is open, and the member must be replaced.
 func (t *transaction) end(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, t.p.cfg.TransactionTimeout)
-	defer cancel()
-	t.m.ending.Store(&ending{time.Now(), cancel})
-	defer t.m.ending.Store(nil)
+	ctx, done := t.bounded(ctx)
+	defer done()
 	t.p.producer.open.Store(nil)
 	// If the client believes that there are offsets to commit, it asks for a heartbeat between adding them and EndTxn: a round trip, and one for which it
 	// may wait for ever when the group has thrown it out. It guards against a rebalance that hands out the old offsets before EndTxn is through, which the
