@@ -51,13 +51,7 @@ func wrong(status int) answer {
 // post does what a link asks for.
 func (h *handler) post(w http.ResponseWriter, r *http.Request) {
 	words := h.dictionary.speak(r.Header.Get("Accept-Language"))
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		status := http.StatusBadRequest
-		var big *http.MaxBytesError
-		if errors.As(err, &big) {
-			status = http.StatusRequestEntityTooLarge
-		}
+	if status := parseForm(w, r); status != http.StatusOK {
 		h.tell(w, words, wrong(status))
 		return
 	}

@@ -76,15 +76,22 @@ func value(a postal.Fields, f postal.Field) string {
 
 func newCommandID() string { return uuid.Must(uuid.NewV7()).String() }
 
+// parseForm reads a bounded form and returns the status of the answer to one that cannot be read, otherwise 200.
+func parseForm(w http.ResponseWriter, r *http.Request) int {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	var big *http.MaxBytesError
+	switch err := r.ParseForm(); {
+	case errors.As(err, &big):
+		return http.StatusRequestEntityTooLarge
+	case err != nil:
+		return http.StatusBadRequest
+	}
+	return http.StatusOK
+}
+
 // readForm reads what was typed. ok is false if it has been answered already.
 func (h *handler) readForm(w http.ResponseWriter, r *http.Request) (f form, ok bool) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		status := http.StatusBadRequest
-		var big *http.MaxBytesError
-		if errors.As(err, &big) {
-			status = http.StatusRequestEntityTooLarge
-		}
+	if status := parseForm(w, r); status != http.StatusOK {
 		h.note(w, status, "This form cannot be read", note{"It is damaged or too large. Nothing was sent.", "/customers/", "Customers"})
 		return form{}, false
 	}
