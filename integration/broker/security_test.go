@@ -91,7 +91,7 @@ func (r right) line() string {
 func rights(w *live.World, name string) []right {
 	w.T.Helper()
 	var all []struct{ Rights []right }
-	if err := json.Unmarshal([]byte(w.CLI("acl", "list", name, "-o", "json")), &all); err != nil || len(all) != 1 || len(all[0].Rights) < 10 {
+	if err := json.Unmarshal([]byte(w.CLI("acl", "list", name, "-o", "json")), &all); err != nil || len(all) != 1 || len(all[0].Rights) < 5 {
 		w.T.Fatalf("%v: %+v", err, all)
 	}
 	return all[0].Rights
@@ -105,10 +105,10 @@ func TestLeastPrivilege(t *testing.T) {
 	s.admin = s.login(t, kafka.Admin, s.AdminPassword())
 	s.admin.SetUp(sizes(1)...)
 	outsiders := []string{topics.CRM, topics.Producers, topics.Consumers, topics.Operators}
-	everybody := append(topics.Services(), outsiders...)
+	everybody := append(ourselves(), outsiders...)
 	s.users(t, everybody...)
 	files := []string{"acl", "apply", "../../cmd/utopia/outsiders.acl"}
-	for _, name := range topics.Services() {
+	for _, name := range ourselves() {
 		files = append(files, "../../cmd/"+name+"/rights.acl")
 	}
 	t.Log(lastLine(s.admin.CLI(files...)))
@@ -124,6 +124,9 @@ func TestLeastPrivilege(t *testing.T) {
 	t.Run("no binary works without any one of its rights", func(t *testing.T) { failsWithoutEach(t, s) })
 }
 
+// ourselves are the principals of our binaries.
+func ourselves() []string { return append(topics.Services(), topics.Gateway) }
+
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return lines[len(lines)-1]
@@ -134,16 +137,15 @@ func worksWithItsRights(t *testing.T, s *secured) {
 	t.Helper()
 	var running []*live.Process
 	mailer := s.as(t, topics.Mail)
-	keys := filepath.Join(mailer.Dir, "link-keys")
-	if err := os.WriteFile(keys, []byte("test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	keys := mailer.LinkKeys()
 	mails := filepath.Join(mailer.Dir, "mails")
 	running = append(running, mailer.Spawn("mail-1", "mail", mailFlags(mails, keys)...))
 	for _, name := range []string{topics.Customer, topics.Billing, topics.Notification} {
 		running = append(running, s.as(t, name).Spawn(name+"-1", name))
 	}
 	s.admin.With(t).Settle(3*time.Minute, live.Groups()...)
+	gateway := s.gateway(t)
+	running = append(running, gateway.Process)
 	producer, consumer, source := s.as(t, topics.Producers), s.as(t, topics.Consumers), s.as(t, topics.CRM)
 	address := []string{"--country", "NL", "--city", "Gouda", "--postcode", "2801 JG", "--street", "Markt 1"}
 	producer.CLI(append([]string{"customer", "register", "acl-1", "--name", "Ada", "--email", "ada@example.org"}, address...)...)
@@ -164,6 +166,7 @@ func worksWithItsRights(t *testing.T, s *secured) {
 			t.Errorf("%s does not say %q:\n%s", one.args, one.want, got)
 		}
 	}
+	gateway.serves(t)
 	s.as(t, topics.Operators).CLI("consume", topics.CustomerCommands.DLQ().Name)
 	s.admin.With(t).Settle(2*time.Minute, live.Groups()...)
 	for _, p := range running {
@@ -273,7 +276,7 @@ func failsWithoutEach(t *testing.T, s *secured) {
 	var variants []variant
 	var users []string
 	var file strings.Builder
-	for _, binary := range topics.Services() {
+	for _, binary := range ourselves() {
 		all := rights(s.admin.With(t), binary)
 		for i, lacks := range all {
 			v := variant{fmt.Sprintf("%s-without-%d", binary, i), binary, lacks}
@@ -306,14 +309,14 @@ func failsWithoutEach(t *testing.T, s *secured) {
 // mustFail runs a binary that lacks a right, and expects it to say which.
 func mustFail(t *testing.T, w *live.World, binary string, lacks right) {
 	t.Helper()
-	args := []string{"run", "--state-dir", filepath.Join(w.Dir, "state"), "--instance", "lacking", "--dev", "--http", ""}
+	args := []string{"run", "--state-dir", filepath.Join(w.Dir, "state"), "--http", ""}
+	if binary == topics.Gateway {
+		args = append(args, gatewayFlags("127.0.0.1:0", w.LinkKeys())...)
+	} else {
+		args = append(args, "--instance", "lacking", "--dev")
+	}
 	if binary == topics.Mail {
-		keys := filepath.Join(w.Dir, "link-keys")
-		if err := os.WriteFile(keys, []byte("test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"), 0o600); err != nil {
-			t.Error(err)
-			return
-		}
-		args = append(args, mailFlags(filepath.Join(w.Dir, "mails"), keys)...)
+		args = append(args, mailFlags(filepath.Join(w.Dir, "mails"), w.LinkKeys())...)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

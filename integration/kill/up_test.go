@@ -28,7 +28,7 @@ func TestUpSurvivesKills(t *testing.T) {
 	t.Logf("seed %d", s)
 	random := rand.New(rand.NewPCG(s, 3))
 	w := &live.World{T: t, Dir: t.TempDir(), Bin: live.Build(t, "./cmd/utopia", "./integration/check")}
-	kafka, registry, page := freePort(t), freePort(t), freePort(t)
+	kafka, registry, page := w.FreePort(), w.FreePort(), w.FreePort()
 	w.Brokers, w.Registry = fmt.Sprintf("127.0.0.1:%d", kafka), fmt.Sprintf("http://127.0.0.1:%d", registry)
 	u := &upProcess{
 		w: w, log: filepath.Join(w.Dir, "up.log"), ready: fmt.Sprintf("http://127.0.0.1:%d/readyz", page),

@@ -47,11 +47,18 @@ type Keeper struct {
 
 // Keep returns a keeper of an instance; Run makes it live.
 func (w *World) Keep(name, binary string, args ...string) *Keeper {
+	return w.keep(name, binary, append([]string{"--instance", name, "--dev"}, args...)...)
+}
+
+// KeepGateway returns a keeper of a gateway, which is no member of a group.
+func (w *World) KeepGateway(name string, args ...string) *Keeper {
+	return w.keep(name, "gateway", args...)
+}
+
+func (w *World) keep(name, binary string, args ...string) *Keeper {
 	return &Keeper{
 		Name: name, Log: filepath.Join(w.Dir, name+".log"), w: w, binary: binary, kills: map[string]int{}, met: map[string]int{},
-		args: append([]string{
-			"run", "--state-dir", filepath.Join(w.Dir, "state-"+name), "--instance", name, "--dev", "--http", "",
-		}, args...),
+		args: append([]string{"run", "--state-dir", filepath.Join(w.Dir, "state-"+name), "--http", ""}, args...),
 	}
 }
 

@@ -32,13 +32,24 @@ func (w *World) Spawn(name, binary string, args ...string) *Process {
 // SpawnAs starts an instance with the state directory of that name.
 func (w *World) SpawnAs(instance, state, binary string, args ...string) *Process {
 	w.T.Helper()
+	return w.spawn(state, binary, append([]string{"--instance", instance, "--dev"}, args...)...)
+}
+
+// SpawnGateway starts a gateway, which is no member of a group.
+func (w *World) SpawnGateway(name string, args ...string) *Process {
+	w.T.Helper()
+	return w.spawn(name, "gateway", args...)
+}
+
+func (w *World) spawn(state, binary string, args ...string) *Process {
+	w.T.Helper()
 	p := &Process{w: w, over: make(chan struct{}), Log: filepath.Join(w.Dir, state+".log")}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		w.T.Fatal(err)
 	}
 	p.cmd = exec.Command(filepath.Join(w.Bin, binary), append([]string{ //nolint:noctx // our own binary; it ends with the test
-		"run", "--state-dir", filepath.Join(w.Dir, "state-"+state), "--instance", instance, "--dev", "--http", "",
+		"run", "--state-dir", filepath.Join(w.Dir, "state-"+state), "--http", "",
 	}, args...)...)
 	// Through a pipe: a process that has no room for files can still say so.
 	out := struct{ io.Writer }{log}

@@ -24,19 +24,25 @@ func (w *World) IDs() schemas.IDs {
 // linkKeys sign the links of mails.
 const linkKeys = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
 
+// LinkKeys is a file of keys for links.
+func (w *World) LinkKeys() string {
+	w.T.Helper()
+	keys := filepath.Join(w.Dir, "link-keys")
+	if err := os.WriteFile(keys, []byte(linkKeys), 0o600); err != nil {
+		w.T.Fatal(err)
+	}
+	return keys
+}
+
 // Groups are everybody who must have come to an end.
 func Groups() []string { return []string{"customer", "billing", "notification", "mail", "mail-mailer"} }
 
 // Services are the binaries as they are deployed, the customer service twice.
 func (w *World) Services() []*Keeper {
-	keys := filepath.Join(w.Dir, "link-keys")
-	if err := os.WriteFile(keys, []byte(linkKeys), 0o600); err != nil {
-		w.T.Fatal(err)
-	}
 	return []*Keeper{
 		w.Keep("customer-1", "customer"), w.Keep("customer-2", "customer"), w.Keep("billing-1", "billing"),
 		w.Keep("notification-1", "notification"),
-		w.Keep("mail-1", "mail", "--mail-dir", filepath.Join(w.Dir, "mails"), "--link-keys", keys,
+		w.Keep("mail-1", "mail", "--mail-dir", filepath.Join(w.Dir, "mails"), "--link-keys", w.LinkKeys(),
 			"--mail-from", "utopia@example.org", "--base-url", "http://127.0.0.1/"),
 	}
 }

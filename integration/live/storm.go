@@ -55,6 +55,9 @@ type Storm struct {
 // patience is how long a storm may take beyond its time to have enough kills.
 const patience = 4
 
+// reportEvery is how often a storm says how far it is.
+const reportEvery = time.Minute
+
 // standstill is longer than the session and transaction time-outs of the binaries, 30 s and 10 s.
 const standstill = 35 * time.Second
 
@@ -196,7 +199,7 @@ func (s *Storm) blow(sent <-chan error) error {
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	began := time.Now()
+	began, reported := time.Now(), time.Now()
 	var failed error
 	for storm.Err() == nil && failed == nil {
 		select {
@@ -213,6 +216,10 @@ func (s *Storm) blow(sent <-chan error) error {
 			} else if time.Since(began) > patience*s.For+time.Minute {
 				failed = fmt.Errorf("only %d kills in %v", deaths, time.Since(began))
 			}
+			if time.Since(reported) > reportEvery {
+				reported = time.Now()
+				s.w.T.Logf("after %v of %v: %v", time.Since(began).Round(time.Second), s.For, s.counted())
+			}
 		case <-storm.Done():
 		}
 	}
@@ -227,8 +234,12 @@ func (s *Storm) blow(sent <-chan error) error {
 
 // counted adds up what everybody went through.
 func (s *Storm) counted() map[string]int {
-	all := map[string]int{}
-	maps.Copy(all, s.met.of)
+	s.met.mu.Lock()
+	all := maps.Clone(s.met.of)
+	s.met.mu.Unlock()
+	if all == nil {
+		all = map[string]int{}
+	}
 	for _, k := range s.keepers {
 		for what, n := range k.WentThrough() {
 			all[what] += n

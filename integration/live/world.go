@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -166,9 +167,20 @@ func (w *World) Settle(within time.Duration, groups ...string) {
 	}
 }
 
+// FreePort is a loopback port that nothing listens on.
+func (w *World) FreePort() int {
+	w.T.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a listener that is closed at once
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener
+}
+
 // Binaries are all that a world needs.
 func Binaries() []string {
-	return []string{"./cmd/customer", "./cmd/billing", "./cmd/notification", "./cmd/mail", "./cmd/utopia", "./integration/check"}
+	return []string{"./cmd/customer", "./cmd/billing", "./cmd/notification", "./cmd/mail", "./cmd/gateway", "./cmd/utopia", "./integration/check"}
 }
 
 // root is the module's directory.
