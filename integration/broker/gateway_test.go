@@ -56,6 +56,9 @@ func (g *gateway) send(t *testing.T, method, path, body string, headers ...strin
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {
+		if path == "/readyz" {
+			return "" // it is asked again
+		}
 		t.Logf("%s %s: %d %s %v", method, path, resp.StatusCode, b, err)
 		return ""
 	}
