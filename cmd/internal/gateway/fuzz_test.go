@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -48,7 +49,8 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-// A hundred thousand requests made of right and wrong parts: each has an answer that the caller can act on.
+// A hundred thousand requests made of right and wrong parts: each has an answer that the caller can act on, and leaves nothing
+// behind.
 func TestRandomRequests(t *testing.T) {
 	const seed = 1
 	rnd := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // not a secret
@@ -67,7 +69,11 @@ func TestRandomRequests(t *testing.T) {
 		`{"amountCents":1e400,"currency":"EUR"}`, `{"amountCents":1.5,"currency":"EUR"}`, `{"reason":"moved","address":{"country":"NL","street":[1]}}`,
 		`{"reason":"moved","effectiveAt":"0000-00-00","address":{"country":"NL"}}`, strings.Repeat("[", 10_000), strings.Repeat("x", maxBody+10),
 	}
+	var early uint64
 	for n := range 100_000 {
+		if n == 20_000 { // what is made once is there
+			early = heap()
+		}
 		path := pick(paths...)
 		for _, name := range []string{"{id}", "{change}", "{invoice}"} {
 			path = strings.ReplaceAll(path, name, pick(values[:6]...))
@@ -81,4 +87,15 @@ func TestRandomRequests(t *testing.T) {
 			t.Fatalf("request %d of seed %d", n, seed)
 		}
 	}
+	if late := heap(); late > early+1<<20 {
+		t.Errorf("80,000 requests have left %d bytes", late-early)
+	}
+}
+
+// heap is what is in use, in bytes.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
