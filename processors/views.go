@@ -38,16 +38,9 @@ type View[T schemas.Record] struct {
 	aggregate string
 }
 
-// NewCustomerView returns a view over customer.state.v1, with a look-up by e-mail address.
+// NewCustomerView returns a view over customer.state.v1, in which FindCustomers and WaitingChanges find customers.
 func NewCustomerView(o ViewOptions) (*View[*schemas.CustomerState], error) {
-	return newView(o, topics.CustomerState, "customer", "email.2",
-		func(s *schemas.CustomerState) int64 { return s.Version },
-		func(s *schemas.CustomerState) []string {
-			if s.Email == "" { // nobody has registered the customer
-				return nil
-			}
-			return []string{emailEntry(s.Email)}
-		})
+	return newView(o, topics.CustomerState, "customer", customerIndex, func(s *schemas.CustomerState) int64 { return s.Version }, customerEntries)
 }
 
 // NewBillingView returns a view over billing.state.v1.

@@ -24,7 +24,7 @@ what it says has happened. It prints a receipt; every reading command takes it a
 and the exit code is 1; 2 means that nothing was sent.`,
 		a.registerCommand(), a.moveCommand("move", customer.ReasonMoved), a.moveCommand("correct", customer.ReasonCorrected),
 		a.confirmCommand(), a.cancelCommand(), a.changeEmailCommand(), a.closeCommand(), a.eraseCommand(),
-		a.customerGetCommand(), a.customerHistoryCommand(), a.customerWaitCommand(), a.importCommand(), a.exportCommand())
+		a.customerGetCommand(), a.customerFindCommand(), a.customerWaitingCommand(), a.customerHistoryCommand(), a.customerWaitCommand(), a.importCommand(), a.exportCommand())
 }
 
 // addressFlags are the parts of an address.

@@ -98,5 +98,5 @@ func (a *assignment) MarkRecovered() error {
 	case max(a.position.offset+1, a.start) < a.end:
 		return errIncomplete
 	}
-	return a.endRecovery()
+	return a.endRecovery(a.ctx)
 }

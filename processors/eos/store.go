@@ -80,23 +80,24 @@ type store struct {
 	active   atomic.Bool  // assigned: counts for the cache's budget
 	openSize atomic.Int64 // bytes in the overlay of the open transaction
 
-	mu         sync.RWMutex
-	writeEnded sync.Cond // on mu
-	rows       rowCache
-	open       []*row // set in the open transaction
-	unwritten  []*row // committed, not in Pebble
-	writing    []*row // being written
-	unwrittenN int    // bytes of unwritten
-	position   position
-	persisted  position // as it is in Pebble
-	recovering bool
-	bulk       *pebble.Batch // recovery writes, nil if there are none
-	bulkLimit  int
-	filling    bool // compactions wait for this recovery
-	timer      *time.Timer
-	closed     bool
-	indexed    bool  // index entries in Pebble are complete but for unwritten rows
-	nextAt     int64 // when due may have something new to report (Unix milliseconds)
+	mu          sync.RWMutex
+	writeEnded  sync.Cond // on mu
+	rows        rowCache
+	open        []*row // set in the open transaction
+	unwritten   []*row // committed, not in Pebble
+	writing     []*row // being written
+	unwrittenN  int    // bytes of unwritten
+	position    position
+	persisted   position // as it is in Pebble
+	recovering  bool
+	bulk        *pebble.Batch       // recovery writes, nil if there are none
+	bulkEntries map[string][]string // look-up entries of the rows in bulk
+	bulkLimit   int
+	filling     bool // compactions wait for this recovery
+	timer       *time.Timer
+	closed      bool
+	indexed     bool  // index entries in Pebble are complete but for unwritten rows
+	nextAt      int64 // when due may have something new to report (Unix milliseconds)
 
 	reconciledAt time.Time // of the load that is under way
 	turnAt       int       // size of the young generation that makes it the old one

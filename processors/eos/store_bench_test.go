@@ -176,3 +176,25 @@ func BenchmarkStoreGet(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkViewRow is what a row costs a view that goes on reading, with look-up entries and without: three of them, which never change, as a customer's.
+func BenchmarkViewRow(b *testing.B) {
+	three := func(key string, _ []byte) []string { return []string{"city/gouda", "email/" + key, "name/grace"} }
+	for name, index := range map[string]func(string, []byte) []string{"plain": nil, "indexed": three} {
+		b.Run(name, func(b *testing.B) {
+			d := benchDir(b)
+			s := mustStore(b, d, storeOptions{index: index})
+			cpu := cpuTime()
+			var buf [32]byte
+			for i := range b.N {
+				v := make([]byte, benchRow)
+				binary.LittleEndian.PutUint64(v, rand.Uint64())
+				mustDo(b, s.Set(benchKey(buf[:], i%100_000), v), s.SetOffset(int64(i)))
+			}
+			s.mu.Lock()
+			mustDo(b, s.writeAll())
+			s.mu.Unlock()
+			b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}

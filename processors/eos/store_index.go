@@ -2,18 +2,23 @@ package eos
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Index entries are hints. One is written in the batch of the row that it comes from, and is never removed by a later write of the row: that would
-// cost a read and a decoding of the old row. Who reads an entry checks it against the row, and drops it if the row no longer says so.
+// A look-up entry is written in the batch of the row that it comes from, and removed in the batch in which the row no longer says so: an entry is
+// made of what the row has, which may be personal, and must not outlive it. That costs a read of the row that was there, of views alone.
+//
+// A deadline is a hint. It is never removed by a later write of its row, because the tables of processors are written far more often. Who reads one
+// checks it against the row, and drops it if the row no longer says so.
 
 // noDeadline is later than every deadline.
 const noDeadline = math.MaxInt64
@@ -22,37 +27,75 @@ const noDeadline = math.MaxInt64
 // goes on from there.
 const maxStale = 10_000
 
+// lookAround is after how many rows the making of an index looks whether it is still wanted.
+const lookAround = 256
+
 // dueEntry is a deadline of a row that has passed.
 type dueEntry struct {
 	Key string
 	Deadline
 }
 
-// appendHints writes the index entries of a row and returns its earliest deadline.
+// appendHints writes the deadlines of a row and returns the earliest.
 func (s *store) appendHints(b *pebble.Batch, key string, value []byte) int64 {
 	earliest := int64(noDeadline)
 	if value == nil {
 		return earliest
 	}
-	if s.o.index != nil {
-		for _, entry := range s.o.index(key, value) {
-			_ = b.Set(append(s.indexPrefix(entry), key...), nil, nil) // a batch that is not committed cannot fail
-		}
-	}
 	if s.o.due != nil {
 		for _, d := range s.o.due(key, value) {
 			at := dueMillis(d.At)
-			_ = b.Set(s.dueKey(at, key, d), nil, nil)
+			_ = b.Set(s.dueKey(at, key, d), nil, nil) // a batch that is not committed cannot fail
 			earliest = min(earliest, at)
 		}
 	}
 	return earliest
 }
 
+// appendEntries writes the look-up entries of a row, and removes those of was, which it replaces (nil: none).
+func (s *store) appendEntries(b *pebble.Batch, key string, value []byte, was []string) (is []string) {
+	if value != nil {
+		is = s.entries(key, value)
+	}
+	for _, entry := range was {
+		if !slices.Contains(is, entry) {
+			_ = b.Delete(append(s.indexPrefix(entry), key...), nil)
+		}
+	}
+	for _, entry := range is {
+		if !slices.Contains(was, entry) {
+			_ = b.Set(append(s.indexPrefix(entry), key...), nil, nil)
+		}
+	}
+	return is
+}
+
+// entries are the look-up entries of a row. One with a zero byte would end where it does not, and is none.
+func (s *store) entries(key string, row []byte) []string {
+	return slices.DeleteFunc(s.o.index(key, row), func(entry string) bool { return strings.IndexByte(entry, 0) >= 0 })
+}
+
+// replaced are the look-up entries of the row that Pebble has of a key.
+func (s *store) replaced(key string) ([]string, error) {
+	row, err := s.read(key)
+	if err != nil || row == nil {
+		return nil, err
+	}
+	return s.entries(key, row), nil
+}
+
+// indexName is what the index on disk is called: what it holds, and its layout if it has look-up entries.
+func (o *storeOptions) indexName() string {
+	if o.index == nil {
+		return o.indexVersion
+	}
+	return "ordered/" + o.indexVersion
+}
+
 // buildIndex makes the index of all rows, if it is not complete, and finds the first deadline. The caller holds mu.
-func (s *store) buildIndex() error {
+func (s *store) buildIndex(ctx context.Context) error {
 	if !s.indexed && (s.o.index != nil || s.o.due != nil) {
-		if err := s.rebuildIndex(); err != nil {
+		if err := s.rebuildIndex(ctx); err != nil {
 			return fmt.Errorf("build the index of %s/%d: %w", s.table.topic, s.partition, err)
 		}
 	}
@@ -72,10 +115,14 @@ func (s *store) buildIndex() error {
 	return errors.Join(it.Error(), it.Close())
 }
 
-func (s *store) rebuildIndex() error {
+// rebuildIndex reads all rows, which takes seconds for a million. When it is broken off there is no index, and the next recovery begins again.
+func (s *store) rebuildIndex(ctx context.Context) error {
 	b := s.db.NewBatchWithSize(minBulkBytes)
 	defer func() { _ = b.Close() }()
 	if err := b.DeleteRange(s.keyspace(nil, kindIndex), s.keyspace(nil, kindEnd), nil); err != nil {
+		return err
+	}
+	if err := b.Delete(s.meta(metaIndex), nil); err != nil { // a release with another index must not take half of this one for it
 		return err
 	}
 	it, err := s.iterate(kindRow)
@@ -83,8 +130,16 @@ func (s *store) rebuildIndex() error {
 		return err
 	}
 	defer func() { _ = it.Close() }()
+	n := 0
 	for ok := it.First(); ok; ok = it.Next() {
-		s.appendHints(b, string(it.Key()[5:]), it.Value())
+		key := string(it.Key()[5:])
+		s.appendHints(b, key, it.Value())
+		if s.o.index != nil {
+			s.appendEntries(b, key, it.Value(), nil)
+		}
+		if n++; n%lookAround == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if b.Len() < minBulkBytes {
 			continue
 		}
@@ -97,7 +152,7 @@ func (s *store) rebuildIndex() error {
 	if err := it.Error(); err != nil {
 		return err
 	}
-	if err := b.Set(s.meta(metaIndex), []byte(s.o.indexVersion), nil); err != nil {
+	if err := b.Set(s.meta(metaIndex), []byte(s.o.indexName()), nil); err != nil {
 		return err
 	}
 	if err := b.Commit(pebble.NoSync); err != nil {
@@ -114,39 +169,12 @@ func (s *store) iterate(kind byte) (*pebble.Iterator, error) {
 
 // lookup returns the keys whose committed rows have entry in their index, in key order.
 func (s *store) lookup(entry string) ([]string, error) {
-	s.mu.Lock()
-	err := s.writeAll()
-	s.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.table.enter(); err != nil {
-		return nil, err
-	}
-	defer s.table.leave()
-	prefix := s.indexPrefix(entry)
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
-	if err != nil {
-		return nil, s.table.check(err)
-	}
 	var keys []string
-	var stale [][]byte
-	for ok := it.First(); ok && err == nil; ok = it.Next() {
-		key := string(it.Key()[len(prefix):])
-		var row []byte
-		if row, err = s.committed(key); err != nil {
-			break
-		}
-		if row != nil && slices.Contains(s.o.index(key, row), entry) {
-			keys = append(keys, key)
-		} else if len(stale) < maxStale {
-			stale = append(stale, bytes.Clone(it.Key()))
-		}
-	}
-	if err := errors.Join(err, it.Error(), it.Close()); err != nil {
-		return nil, s.table.check(err)
-	}
-	return keys, s.drop(stale)
+	_, err := s.scan(entry+"\x00", "", func(h Hit) bool {
+		keys = append(keys, h.Key)
+		return true
+	})
+	return keys, err
 }
 
 // drop removes stale entries. A row that gets the same entry back at this moment must not lose it: the write of a row and this one exclude each
@@ -176,20 +204,15 @@ func (s *store) drop(stale [][]byte) error {
 	return b.Commit(pebble.NoSync)
 }
 
-// valid says whether an entry agrees with its row in Pebble. The caller holds mu, and nothing is unwritten.
+// valid says whether a deadline's entry agrees with its row in Pebble. The caller holds mu, and nothing is unwritten.
 func (s *store) valid(entry []byte) (bool, error) {
-	key, ok := s.entryKey(entry)
+	_, key, ok := parseDueKey(entry)
 	if !ok {
 		return false, nil
 	}
 	row, err := s.read(key)
 	if err != nil || row == nil {
 		return false, err
-	}
-	if entry[4] == kindIndex {
-		return slices.ContainsFunc(s.o.index(key, row), func(e string) bool {
-			return bytes.Equal(append(s.indexPrefix(e), key...), entry)
-		}), nil
 	}
 	return slices.ContainsFunc(s.o.due(key, row), func(d Deadline) bool {
 		return bytes.Equal(s.dueKey(dueMillis(d.At), key, d), entry)
@@ -291,8 +314,8 @@ func dueMillis(t time.Time) int64 {
 }
 
 func (s *store) indexPrefix(entry string) []byte {
-	k := binary.AppendUvarint(s.keyspace(nil, kindIndex), uint64(len(entry)))
-	return append(k, entry...)
+	k := append(s.keyspace(make([]byte, 0, 64), kindIndex), entry...)
+	return append(k, 0)
 }
 
 func (s *store) dueKey(at int64, key string, d Deadline) []byte {
@@ -315,19 +338,6 @@ func parseDueKey(k []byte) (at int64, key string, ok bool) {
 		return at, "", false
 	}
 	return at, string(k[13+size:][:n]), true
-}
-
-// entryKey returns the row's key in an index entry.
-func (s *store) entryKey(entry []byte) (string, bool) {
-	if entry[4] == kindDue {
-		_, key, ok := parseDueKey(entry)
-		return key, ok
-	}
-	n, size := binary.Uvarint(entry[5:])
-	if size <= 0 || uint64(len(entry)-5-size) < n {
-		return "", false
-	}
-	return string(entry[5+size+int(n):]), true
 }
 
 // after returns the first key that does not begin with prefix.

@@ -225,6 +225,7 @@ func TestStoreIndexIsTheRows(t *testing.T) {
 			"look": func(t *rapid.T) {
 				compareIndex(t, s, rows)
 				s.writeLate()
+				compareEntries(t, s, rows)
 			},
 		})
 	})
@@ -263,5 +264,24 @@ func compareIndex(t *rapid.T, s *store, rows map[string]string) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("due at %d: %s", now, diff)
 		}
+	}
+}
+
+// compareEntries wants exactly the entries of the rows on disk: one that stayed behind would keep what an erased row had.
+func compareEntries(t *rapid.T, s *store, rows map[string]string) {
+	want, got := map[string]bool{}, map[string]bool{}
+	for k, v := range rows {
+		for _, e := range testIndex(k, []byte(v)) {
+			want[e+"\x00"+k] = true
+		}
+	}
+	it, err := s.iterate(kindIndex)
+	check(t, err)
+	for ok := it.First(); ok; ok = it.Next() {
+		got[string(it.Key()[5:])] = true
+	}
+	check(t, it.Error(), it.Close())
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("entries on disk: %s", diff)
 	}
 }

@@ -2,6 +2,7 @@ package eos
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ func (s *store) load() error {
 	if err != nil {
 		return err
 	}
-	s.indexed = version != nil && string(version) == s.o.indexVersion
+	s.indexed = version != nil && string(version) == s.o.indexName()
 	if id == nil {
 		return s.db.Set(s.meta(metaIdentity), s.identity(), pebble.NoSync)
 	}
@@ -115,7 +116,7 @@ func (s *store) reconcile(start, end int64, now time.Time) error {
 	}
 	if s.bulk != nil {
 		_ = s.bulk.Close()
-		s.bulk = nil
+		s.bulk, s.bulkEntries = nil, nil
 	}
 	if err := s.wipe(why); err != nil {
 		return err
@@ -166,7 +167,27 @@ func (s *store) putBulk(key string, value []byte) error {
 	if s.indexed {
 		// Nearly everything is on disk already: the few rows that follow are indexed as they come.
 		s.appendHints(s.bulk, key, value)
+		return s.indexBulk(key, value)
 	}
+	return nil
+}
+
+// indexBulk writes the look-up entries of a row of the bulk. The row that it replaces may be in the same batch. The caller holds mu.
+func (s *store) indexBulk(key string, value []byte) error {
+	if s.o.index == nil {
+		return nil
+	}
+	was, ok := s.bulkEntries[key]
+	if !ok {
+		var err error
+		if was, err = s.replaced(key); err != nil {
+			return err
+		}
+	}
+	if s.bulkEntries == nil {
+		s.bulkEntries = make(map[string][]string)
+	}
+	s.bulkEntries[key] = s.appendEntries(s.bulk, key, value, was)
 	return nil
 }
 
@@ -182,7 +203,7 @@ func (s *store) setBulkOffset(offset int64) error {
 // writeBulk writes the batch of the recovery with the position that it leads to. The caller holds mu.
 func (s *store) writeBulk() error {
 	b := s.bulk
-	s.bulk = nil
+	s.bulk, s.bulkEntries = nil, nil
 	defer func() { _ = b.Close() }()
 	s.table.compactions.recoveryWrote(!s.filling, b.Len())
 	s.filling = true
@@ -202,11 +223,11 @@ func (s *store) writeBulk() error {
 func (s *store) MarkRecovered() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.endRecovery()
+	return s.endRecovery(context.Background())
 }
 
-// endRecovery is MarkRecovered for who holds mu.
-func (s *store) endRecovery() error {
+// endRecovery is MarkRecovered for who holds mu. When ctx ends before the index is complete, the table stays as it is while it recovers.
+func (s *store) endRecovery(ctx context.Context) error {
 	if err := s.usable(); err != nil || !s.recovering {
 		return err
 	}
@@ -217,7 +238,7 @@ func (s *store) endRecovery() error {
 	if err := s.writeAll(); err != nil {
 		return err
 	}
-	if err := s.buildIndex(); err != nil {
+	if err := s.buildIndex(ctx); err != nil {
 		return s.table.check(err)
 	}
 	s.recovering = false

@@ -164,6 +164,13 @@ func (s *store) apply(rows []rowWrite, at position) (earliest int64, err error) 
 			return 0, err
 		}
 		earliest = min(earliest, s.appendHints(b, rows[i].key, rows[i].value))
+		if s.o.index != nil {
+			was, err := s.replaced(rows[i].key)
+			if err != nil {
+				return 0, err
+			}
+			s.appendEntries(b, rows[i].key, rows[i].value, was)
+		}
 	}
 	if err := s.appendPosition(b, at); err != nil {
 		return 0, err
@@ -197,7 +204,7 @@ func (s *store) read(key string) ([]byte, error) {
 const (
 	kindMeta  = 0 // identity, position, index
 	kindRow   = 1 // the row's key
-	kindIndex = 2 // length of the entry (uvarint), entry, the row's key
+	kindIndex = 2 // entry, 0, the row's key
 	kindDue   = 3 // time (8 bytes, big endian), length of the row's key (uvarint), the row's key, kind, 0, ref
 	kindEnd   = 4
 

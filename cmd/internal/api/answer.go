@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"time"
 
 	"utopia/processors"
 	"utopia/schemas"
@@ -174,4 +175,25 @@ func MailOf(m *schemas.MailState) MailState {
 		ID: m.MailID, Version: m.Version, Status: m.Status, Sender: m.Sender, AcceptedAt: stamp(m.AcceptedAt), ReportedAt: stamp(m.ReportedAt),
 		Attempts: m.Attempts, Detail: m.Detail, Receipt: processors.Receipt{Aggregate: "mail", Key: m.MailID, Version: m.Version}.String(),
 	}
+}
+
+// WaitingChange is an address change that waits, without the addresses.
+type WaitingChange struct {
+	Customer string  `json:"customer"`
+	Name     string  `json:"name"`
+	Receipt  string  `json:"receipt"`
+	WaitsFor string  `json:"waitsFor" enum:"confirmation,mail,date" doc:"The customer's confirmation; a mail that did not arrive; its date"`
+	Seconds  int64   `json:"seconds" doc:"For how long it has waited"`
+	Change   Pending `json:"change"`
+}
+
+// WaitingOf shows a customer's pending change.
+func WaitingOf(c *schemas.CustomerState, now time.Time) WaitingChange {
+	v := CustomerOf(c)
+	w := WaitingChange{Customer: v.ID, Name: v.Name, Receipt: v.Receipt, WaitsFor: processors.WaitsFor(c.Pending)}
+	if v.Pending != nil {
+		w.Change = *v.Pending
+		w.Seconds = int64(processors.Since(c.Pending, now).Seconds())
+	}
+	return w
 }

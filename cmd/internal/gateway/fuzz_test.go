@@ -65,7 +65,7 @@ func TestRandomRequests(t *testing.T) {
 		"c-1", "%2F", "..", "%00", strings.Repeat("x", 70), "é", `"1"`, "W/\"1\"", "-1", "9223372036854775808", "customer/c-1@1", "null", "wait=1", "text/plain", "🙂",
 	}
 	bodies := []string{
-		"", "{}", "[]", "null", "1", `"x"`, "{", `{"token":"x"}`, `{"email":"a@b.example"}`, `{"email":null}`, `{"email":{"email":[]}}`, "\xff\xfe",
+		"", "{}", "[]", "null", "1", `"x"`, "{", `{"token":"x"}`, `{"name":"é"}`, `{"city":"!"}`, `{"id":"c","cursor":"AAAA","limit":3}`, `{"email":"a@b.example"}`, `{"email":null}`, `{"email":{"email":[]}}`, "\xff\xfe",
 		`{"amountCents":1e400,"currency":"EUR"}`, `{"amountCents":1.5,"currency":"EUR"}`, `{"reason":"moved","address":{"country":"NL","street":[1]}}`,
 		`{"reason":"moved","effectiveAt":"0000-00-00","address":{"country":"NL"}}`, strings.Repeat("[", 10_000), strings.Repeat("x", maxBody+10),
 	}
@@ -79,7 +79,7 @@ func TestRandomRequests(t *testing.T) {
 			path = strings.ReplaceAll(path, name, pick(values[:6]...))
 		}
 		if rnd.IntN(4) == 0 {
-			path += "?" + pick("sent", "gone", "customer", "x") + "=" + url.QueryEscape(pick(values...))
+			path += "?" + pick("sent", "gone", "customer", "cursor", "limit", "waitsFor", "x") + "=" + url.QueryEscape(pick(values...))
 		}
 		header := pick("", "Idempotency-Key", "If-Match", "Prefer", "Utopia-After", "Utopia-Correlation-Id", "Content-Type", "Accept", "Origin", "Content-Encoding")
 		shot(t, g, pick("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"), path, pick(bodies...), header, pick(values...))

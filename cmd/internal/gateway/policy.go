@@ -39,6 +39,7 @@ func policy() map[string][]Role {
 		"get-mail":                  {Operator},
 		"get-command":               {CustomerRole, Clerk, Operator, Partner},
 		"search-customers":          {Clerk, Operator},
+		"list-waiting-changes":      {Clerk, Operator},
 		"confirm-by-link":           {Everybody},
 		"reject-by-link":            {Everybody},
 	}

@@ -9,7 +9,6 @@ import (
 
 	"utopia/cmd/internal/api"
 	"utopia/processors"
-	"utopia/processors/postal"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -24,21 +23,6 @@ type CustomerQuery struct {
 type MailQuery struct {
 	ID string `path:"id" pattern:"^[A-Za-z0-9._~/-]{1,160}$" doc:"The mail's id: SERVICE/CUSTOMER/VERSION/NUMBER, the version of the service that asked for it, / written as %2F" example:"customer/c-17/2/1"`
 	QueryHeaders
-}
-
-// SearchInput looks for customers. It is posted, because an address for mail does not belong into the logs of proxies.
-type SearchInput struct {
-	Body struct {
-		Email string `json:"email" doc:"Upper and lower case are taken as the same" example:"grace@example.org"`
-	}
-}
-
-// Found is what a search has found.
-type Found struct {
-	Age  string `header:"Utopia-Age"`
-	Body struct {
-		Customers []api.CustomerState `json:"customers"`
-	}
 }
 
 func (g *Gateway) queryRoutes() {
@@ -82,10 +66,7 @@ func (g *Gateway) queryRoutes() {
 			})
 		})
 	add(g, query("get-command", "/v1/commands/{id}", "What became of a command, asked of any instance"), g.status)
-	search := query("search-customers", "/v1/customers/search", "Customers by e-mail address")
-	search.Method = http.MethodPost
-	search.Errors = append(search.Errors, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
-	add(g, search, g.search)
+	g.findRoutes()
 }
 
 // state answers with a row. show makes of it what is answered, and its receipt.
@@ -103,30 +84,6 @@ func state[R schemas.Record, T any](
 	}
 	body, receipt := show(row)
 	return &State[T]{ETag: etag(from.version(row)), Receipt: receipt, Age: age, Body: body}, nil
-}
-
-func (g *Gateway) search(_ context.Context, in *SearchInput) (*Found, error) {
-	email, err := postal.ParseEmail(in.Body.Email)
-	if err != nil {
-		return nil, impossible(err)
-	}
-	out := &Found{Age: g.age(topics.Customer)}
-	out.Body.Customers = []api.CustomerState{}
-	ids, err := processors.ByEmail(g.cfg.Views.Customers, string(email))
-	if err != nil {
-		return nil, unread(err)
-	}
-	for _, id := range ids {
-		c, err := g.cfg.Views.Customers.Get(id)
-		if errors.Is(err, processors.ErrNotFound) {
-			continue // gone between the two questions
-		}
-		if err != nil {
-			return nil, unread(err)
-		}
-		out.Body.Customers = append(out.Body.Customers, api.CustomerOf(c))
-	}
-	return out, nil
 }
 
 // LinkInput carries the token of a link: the page that the link opens posts what its fragment has.

@@ -1,6 +1,7 @@
 package pages_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -31,13 +32,60 @@ func TestFindingACustomer(t *testing.T) {
 	h := tn.clerk(t)
 	has(t, get(h, "/"), 200, "You act as a clerk.", `href="/register"`, `href="/dev/mail/"`)
 	has(t, get(h, "/customers/"), 200, `<a href="/customers/c-1" dir="auto">Ada &lt;b&gt;</a>`, "change waits")
-	has(t, get(h, "/customers/?find=GOUD"), 200, "Ada &lt;b&gt;")
-	has(t, get(h, "/customers/?find=nobody"), 200, "Nobody here matches.")
-	if w := get(h, "/customers/?find=c-1"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/customers/c-1" {
-		t.Errorf("by id: %d %s", w.Code, w.Header().Get("Location"))
+	find := func(text, by string) *httptest.ResponseRecorder {
+		return post(h, "/customers/", url.Values{"find": {text}, "by": {by}})
+	}
+	has(t, find("ada", "any"), 200, "Ada &lt;b&gt;", "Found by the name", `value="ada"`)
+	has(t, find("GOUD", "any"), 200, "Ada &lt;b&gt;", "Found by the city")
+	has(t, find("ada@example.org", "any"), 200, "Ada &lt;b&gt;", "Found by the e-mail address")
+	has(t, find("C-", "any"), 200, "Ada &lt;b&gt;", "Found by the id")
+	has(t, find("GOUD", "name"), 200, "Nobody here matches.")
+	has(t, find("ada@", "email"), 422, "This is no whole e-mail address.", `aria-invalid="true"`)
+	has(t, find("a b", "id"), 422, "An id is 1 to 64")
+	has(t, find("!", "name"), 422, "no letter and no digit")
+	has(t, post(h, "/customers/", url.Values{"find": {"a"}, "from": {"?"}}), 400, "No such page")
+	has(t, post(h, "/customers/", url.Values{"find": {strings.Repeat("x", 70<<10)}}), 413)
+	has(t, get(h, "/customers/?from=%3F"), 400, "No such page")
+	for text, where := range map[string]string{"c-1": "/customers/c-1", " ": "/customers/"} {
+		if w := find(text, "any"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != where {
+			t.Errorf("%q: %d %s", text, w.Code, w.Header().Get("Location"))
+		}
 	}
 	has(t, get(h, "/customers/c-2"), 404, "Nobody is known as c-2")
 	has(t, get(newTown(t).clerk(t), "/customers/"), 200, "There is nobody here yet.", `/register?sample=s-1`, "Ōe &lt;i&gt;")
+}
+
+// Pages follow each other: all customers by an address, found ones by a form, because a search has personal data in it.
+func TestAListHasPages(t *testing.T) {
+	tn := newTown(t)
+	for i := range 51 {
+		tn.must(t, fmt.Sprintf("c-%02d", i), customer.Register{Name: "Ada", Email: "ada@example.org", Address: gouda})
+	}
+	h := tn.clerk(t)
+	has(t, get(h, "/customers/"), 200, `href="/customers/?from=c-49"`, "c-49")
+	has(t, get(h, "/customers/?from=c-49"), 200, `href="/customers/c-50"`)
+	w := post(h, "/customers/", url.Values{"find": {"ada"}, "by": {"name"}})
+	has(t, w, 200, `name="from" value="c-49"`, `name="by" value="name"`)
+	if strings.Contains(w.Body.String(), "?from=") || w.Body.Len() > 100<<10 {
+		t.Errorf("a page of %d bytes with a search in an address", w.Body.Len())
+	}
+	w = post(h, "/customers/", url.Values{"find": {"ada"}, "by": {"name"}, "from": {"c-49"}})
+	has(t, w, 200, `href="/customers/c-50"`)
+	if strings.Contains(w.Body.String(), "The next ones") {
+		t.Error("a page behind the last one")
+	}
+}
+
+func TestWhatWaits(t *testing.T) {
+	tn := asks(t)
+	h := tn.clerk(t)
+	tn.now = tn.now.Add(5 * hours)
+	has(t, get(h, "/waiting"), 200, "Ada &lt;b&gt;", "5 hours", "It waits for the customer to follow the link in the mail.", "expires in 67 hours", `href="/waiting" aria-current="true"`)
+	has(t, get(h, "/waiting?for=date"), 200, "No change waits for that.", `href="/waiting?for=date" aria-current="true"`)
+	tn.must(t, "c-1", customer.RecordUndeliverable{Mail: 2, Detail: "recipient"})
+	has(t, get(h, "/waiting?for=mail"), 200, "did not arrive (recipient)")
+	has(t, get(h, "/waiting?for=bus"), 400, "No such page")
+	has(t, get(h, "/waiting?from=%3F"), 400, "No such page")
 }
 
 func TestTheCustomersPage(t *testing.T) {

@@ -11,14 +11,11 @@ import (
 
 	"utopia/processors"
 	"utopia/schemas"
-	"utopia/topics"
 )
 
 const (
-	customersShown  = 50
-	customersLooked = 20_000                  // a search without an index looks at no more
-	freshWithin     = 2 * time.Second         // how long a page waits for what was just asked
-	historyWithin   = 1500 * time.Millisecond // and for the history
+	freshWithin   = 2 * time.Second         // how long a page waits for what was just asked
+	historyWithin = 1500 * time.Millisecond // and for the history
 )
 
 func (h *handler) front(w http.ResponseWriter, _ *http.Request) {
@@ -29,60 +26,6 @@ func (h *handler) front(w http.ResponseWriter, _ *http.Request) {
 		Inbox    bool
 	}{c.Terminal, c.Links, c.Inbox != nil}
 	h.show(w, http.StatusOK, "front", page{Title: "A customer moves", Place: "/", Data: data})
-}
-
-type customerList struct {
-	Find      string
-	Customers []*schemas.CustomerState
-	More      bool
-	Sample    []schemas.RegisterCustomer
-}
-
-var errEnough = errors.New("enough")
-
-// customers lists customers: the one with the id that was asked for, or those whose name, e-mail address or city has the
-// text in it.
-func (h *handler) customers(w http.ResponseWriter, r *http.Request) {
-	find := strings.TrimSpace(r.URL.Query().Get("find"))
-	if topics.ValidID(find) {
-		if _, err := h.cfg.Customers.Get(find); err == nil {
-			http.Redirect(w, r, "/customers/"+find, http.StatusSeeOther)
-			return
-		}
-	}
-	list := customerList{Find: find}
-	looked := 0
-	err := h.cfg.Customers.Each(func(_ string, c *schemas.CustomerState) error {
-		if looked++; looked > customersLooked || len(list.Customers) > customersShown {
-			list.More = true
-			return errEnough
-		}
-		if c.Name != "" && matches(c, find) { // somebody registered
-			list.Customers = append(list.Customers, c)
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		h.unreadable(w, "", err)
-		return
-	}
-	if len(list.Customers) > customersShown {
-		list.Customers, list.More = list.Customers[:customersShown], true
-	}
-	if len(list.Customers) == 0 {
-		list.Sample = h.cfg.Clerk.Sample
-	}
-	h.show(w, http.StatusOK, "customers", page{Title: "Customers", Place: "/customers/", Data: list})
-}
-
-func matches(c *schemas.CustomerState, find string) bool {
-	find = strings.ToLower(find)
-	for _, s := range []string{c.CustomerID, c.Name, c.Email, c.Address.Address.City} {
-		if strings.Contains(strings.ToLower(s), find) {
-			return true
-		}
-	}
-	return false
 }
 
 // applied is how far a service has come with the customer's versions.
@@ -211,9 +154,9 @@ func waits(p *schemas.PendingChange) string {
 	switch {
 	case p == nil:
 		return ""
-	case p.Status == "scheduled":
+	case processors.WaitsFor(p) == processors.WaitsForDate:
 		return "It is confirmed and waits for its date."
-	case p.Undeliverable != "":
+	case processors.WaitsFor(p) == processors.WaitsForMail:
 		return "It waits for the customer's answer, but the mail that asks for it did not arrive (" + p.Undeliverable + ")."
 	}
 	return "It waits for the customer to follow the link in the mail."

@@ -47,10 +47,11 @@ type View[T schemas.Record] interface {
 	After(ctx context.Context, r processors.Receipt) (T, error)
 }
 
-// CustomerView is a View of the customers that can be looked through.
+// CustomerView is a View of the customers that finds them; processors.Customers is one.
 type CustomerView interface {
 	View[*schemas.CustomerState]
-	Each(f func(key string, row *schemas.CustomerState) error) error
+	Search(s processors.Search, cursor string, limit int) (processors.CustomerPage, error)
+	Waiting(waitsFor, cursor string, limit int) (processors.CustomerPage, error)
 }
 
 // Inbox holds mails that were sent; *smtpd.Server is one.
@@ -137,6 +138,8 @@ func New(cfg Config) (http.Handler, error) {
 func (h *handler) clerkPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", h.front)
 	mux.HandleFunc("GET /customers/{$}", h.customers)
+	mux.HandleFunc("POST /customers/{$}", h.find)
+	mux.HandleFunc("GET /waiting", h.waiting)
 	mux.HandleFunc("GET /customers/{id}", h.customer)
 	mux.HandleFunc("GET /customers/{id}/versions", h.versions)
 	mux.HandleFunc("GET /customers/{id}/move", h.moveForm)
@@ -203,7 +206,7 @@ func (h *handler) show(w http.ResponseWriter, status int, name string, p page) {
 	}
 	p.Banner = h.cfg.Banner
 	if h.cfg.Clerk != nil {
-		p.Places = []Place{{"Customers", "/customers/"}, {"Register", "/register"}}
+		p.Places = []Place{{"Customers", "/customers/"}, {"Waiting", "/waiting"}, {"Register", "/register"}}
 		if h.cfg.Clerk.Inbox != nil {
 			p.Places = append(p.Places, Place{"Mails", "/dev/mail/"})
 		}

@@ -23,6 +23,8 @@ func (h *handler) functions() template.FuncMap {
 		"address": addressText,
 		"when":    when,
 		"until":   func(ms int64) string { return span(schemas.Time(ms).Sub(h.now())) },
+		"since":   func(ms int64) string { return lasting(h.now().Sub(schemas.Time(ms))) },
+		"waits":   waits,
 		"money": func(cents int64, currency string) string {
 			return fmt.Sprintf("%d.%02d %s", cents/100, cents%100, currency)
 		},
@@ -87,6 +89,19 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("in %d hours", int(d.Round(time.Hour).Hours()))
 	}
 	return fmt.Sprintf("in %d days", int(d.Round(24*time.Hour).Hours()/24))
+}
+
+// lasting says how long something has lasted, roughly.
+func lasting(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return "a minute"
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d minutes", int(d.Minutes()))
+	case d < 72*time.Hour:
+		return fmt.Sprintf("%d hours", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
 // languages are those that letters are written in, each by its own name.

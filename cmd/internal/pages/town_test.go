@@ -3,9 +3,11 @@ package pages_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,13 +115,40 @@ func (tn *town) After(_ context.Context, r processors.Receipt) (*schemas.Custome
 	return tn.Get(r.Key)
 }
 
-func (tn *town) Each(f func(key string, row *schemas.CustomerState) error) error {
-	for key, s := range tn.rows {
-		if err := f(key, public(key, s)); err != nil {
-			return err
+// Search compares plainly; how customers are really found, processors tests.
+func (tn *town) Search(s processors.Search, cursor string, limit int) (p processors.CustomerPage, err error) {
+	if s.Name == "!" {
+		return p, processors.ErrNoWord
+	}
+	begins := func(s, with string) bool { return strings.HasPrefix(strings.ToLower(s), strings.ToLower(with)) }
+	return tn.page(cursor, limit, func(c *schemas.CustomerState) bool {
+		return begins(c.Name, s.Name) && begins(c.Address.Address.City, s.City) && begins(c.CustomerID, s.ID) && (s.Email == "" || c.Email == s.Email)
+	})
+}
+
+func (tn *town) Waiting(waitsFor, cursor string, limit int) (p processors.CustomerPage, err error) {
+	if waitsFor == "bus" {
+		return p, processors.ErrWaitsFor
+	}
+	return tn.page(cursor, limit, func(c *schemas.CustomerState) bool {
+		return c.Pending != nil && (waitsFor == "" || waitsFor == processors.WaitsFor(c.Pending))
+	})
+}
+
+func (tn *town) page(cursor string, limit int, keep func(*schemas.CustomerState) bool) (p processors.CustomerPage, err error) {
+	if cursor == "?" {
+		return p, processors.ErrCursor
+	}
+	for _, key := range slices.Sorted(maps.Keys(tn.rows)) {
+		if c := public(key, tn.rows[key]); key > cursor && keep(c) {
+			if len(p.Customers) == limit {
+				p.Next = p.Customers[limit-1].CustomerID
+				break
+			}
+			p.Customers = append(p.Customers, c)
 		}
 	}
-	return nil
+	return p, nil
 }
 
 func (tn *town) Mails() []smtpd.Mail { return tn.mails }

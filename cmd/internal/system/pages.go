@@ -56,7 +56,7 @@ func (s *System) openPages(ctx context.Context) error {
 		return fmt.Errorf("pages: %w", err)
 	}
 	h, err := pages.New(pages.Config{
-		Keys: s.Keys, Ask: client, Customers: s.Customers, Logger: s.cfg.Logger, Banner: banner,
+		Keys: s.Keys, Ask: client, Customers: processors.Customers{View: s.Customers}, Logger: s.cfg.Logger, Banner: banner,
 		Clerk: &pages.Clerk{
 			Billing: s.Billing, Notifications: s.Notifications, Inbox: s.Inbox, Sample: people, Type: s.commandLines, Terminal: s.terminal(),
 			History: func(ctx context.Context, id string) ([]schemas.Record, error) { return s.history(ctx, codec, id) },
