@@ -37,6 +37,9 @@ func mistakes() []string {
 	}
 }
 
+// reportEvery is how often TestProve says how far it is.
+const reportEvery = time.Minute
+
 // mostSeeds is within how many seeds a mistake must be found.
 const mostSeeds = 50
 
@@ -93,7 +96,8 @@ func TestProve(t *testing.T) {
 	}
 	began := time.Now()
 	total := new(sum)
-	var next atomic.Uint64 // seed
+	var next atomic.Uint64      // seed
+	var done, told atomic.Int64 // seeds, and how often that was said
 	next.Store(*firstSeed)
 	enough := func(seed uint64) bool {
 		if *minutes > 0 {
@@ -109,6 +113,10 @@ func TestProve(t *testing.T) {
 					p := planOf(seed)
 					r := p.run(t, "")
 					total.add(r.hits)
+					if n := done.Add(1); time.Since(began) > time.Duration(told.Load()+1)*reportEvery {
+						told.Store(int64(time.Since(began) / reportEvery))
+						t.Logf("%d seeds after %v", n, time.Since(began).Round(time.Second))
+					}
 					if r.failed() {
 						report(t, p, r, "")
 					}
