@@ -4,15 +4,11 @@ package broker
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"mime/quotedprintable"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -117,34 +113,10 @@ func takeLink(ts *testscript.TestScript, w *live.World, args []string) {
 		ts.Fatalf("usage: link PURPOSE ADDRESS")
 	}
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if link := newestLink(filepath.Join(w.Dir, "mails"), args[0], args[1]); link != "" {
+		if link := live.NewestLink(filepath.Join(w.Dir, "mails"), args[0], args[1]); link != "" {
 			ts.Setenv("LINK", link)
 			return
 		}
 	}
 	ts.Fatalf("no mail to %s with a link to %s", args[1], args[0])
-}
-
-// newestLink looks through the files that the mailer has written.
-func newestLink(dir, purpose, address string) string {
-	files, _ := filepath.Glob(filepath.Join(dir, "*.eml"))
-	link, newest := "", time.Time{}
-	for _, file := range files {
-		info, err := os.Stat(file)
-		if err != nil || info.ModTime().Before(newest) {
-			continue
-		}
-		b, err := os.ReadFile(file)
-		if err != nil || !strings.Contains(string(b), "<"+address+">") {
-			continue
-		}
-		_, body, _ := strings.Cut(string(b), "Content-Transfer-Encoding: quoted-printable")
-		text, _ := io.ReadAll(quotedprintable.NewReader(strings.NewReader(body)))
-		for _, found := range regexp.MustCompile(`http://[^\s"<]*#v1\.test\.([\w-]+)\.[\w-]+`).FindAllSubmatch(text, -1) {
-			if claim, err := base64.RawURLEncoding.DecodeString(string(found[1])); err == nil && strings.Contains(string(claim), purpose) {
-				link, newest = string(found[0]), info.ModTime()
-			}
-		}
-	}
-	return link
 }

@@ -152,7 +152,7 @@ func worksWithItsRights(t *testing.T, s *secured) {
 	producer.CLI("customer", "move", "acl-1", "--country", "DE", "--postcode", "10115", "--city", "Berlin", "--street", "Invalidenstr. 117")
 	link := ""
 	producer.Until(2*time.Minute, "the mail with the link", func() (bool, error) {
-		link = newestLink(mails, "confirm_address_change", "ada@example.org")
+		link = live.NewestLink(mails, "confirm_address_change", "ada@example.org")
 		return link != "", nil
 	})
 	producer.CLI("customer", "confirm", "--link-keys", keys, "--token", link)
