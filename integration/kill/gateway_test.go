@@ -144,8 +144,8 @@ func startGateways(t *testing.T, w *live.World) (*front, []*live.Keeper) {
 // answer is what a caller was told in the end.
 type answer struct {
 	method, path, body, command string
-	status              int
-	version             int64
+	status                      int
+	version                     int64
 }
 
 // live lets people register, get another e-mail address, and be registered again, which is refused.
