@@ -18,36 +18,11 @@ import (
 	"utopia/topics"
 )
 
-// Caller is who sends a request.
-type Caller struct {
-	Name     string // for limits and logs
-	Role     Role
-	Customer string // of the role customer: who it is
-
-	open bool // development: everything
-}
-
 type callerKey struct{}
 
 func callerOf(ctx context.Context) Caller {
 	c, _ := ctx.Value(callerKey{}).(Caller)
 	return c
-}
-
-// sees tells whether the caller may learn what became of a command about a customer.
-func (c Caller) sees(customer string) bool { return c.Role != CustomerRole || c.Customer == customer }
-
-// may is the policy for one request; customer is the one in the path, empty if there is none.
-func (c Caller) may(allowed []Role, customer string) bool {
-	switch {
-	case c.open:
-		return true
-	case !slices.Contains(allowed, c.Role):
-		return false
-	case c.Role == CustomerRole && customer != "":
-		return c.Customer == customer
-	}
-	return true
 }
 
 // admit asks who calls, whether they may, and whether they call too often. It is the only way to a route.
@@ -75,7 +50,7 @@ func (g *Gateway) admit(ctx huma.Context, next func(huma.Context)) {
 	if strings.HasPrefix(ctx.Operation().Path, "/v1/customers/{id}") {
 		customer = ctx.Param("id")
 	}
-	if !caller.may(allowed, customer) {
+	if !caller.May(allowed, customer) {
 		g.refuse(ctx, problem(codeForbidden)) // whether there is such a customer or not
 		return
 	}
@@ -96,7 +71,7 @@ func (g *Gateway) refuse(ctx huma.Context, p *Problem) {
 func (g *Gateway) authenticate(ctx huma.Context, address string) (Caller, *Problem) {
 	header := ctx.Header("Authorization")
 	if header == "" && g.cfg.Open {
-		return Caller{Name: "development", Role: Clerk, open: true}, nil
+		return Caller{Name: "development", Role: Clerk, Open: true}, nil
 	}
 	now := g.now()
 	if again, ok := g.failures.peek(address, now); !ok { // guesses are not even looked at

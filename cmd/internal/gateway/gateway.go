@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"utopia/cmd/internal/access"
 	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/links"
 	"utopia/processors/ask"
@@ -109,7 +110,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.Now = time.Now
 	}
 	g := &Gateway{
-		cfg: cfg, log: cfg.Logger, now: cfg.Now, fresh: newFreshness(cfg.Views), policy: policy(), askers: map[string]*ask.Client{},
+		cfg: cfg, log: cfg.Logger, now: cfg.Now, fresh: newFreshness(cfg.Views), policy: access.Policy(), askers: map[string]*ask.Client{},
 		callers: newLimits(cfg.Rate, 2*cfg.Rate), public: newLimits(cfg.PublicRate, 10*cfg.PublicRate), failures: newLimits(5, 50),
 	}
 	g.hurry, g.hurryUp = context.WithCancel(context.Background())

@@ -38,7 +38,7 @@ func (g *Gateway) status(ctx context.Context, in *StatusInput) (*StatusAnswer, e
 		}
 		found, from, all := asker.Outcome(in.ID)
 		for _, f := range found {
-			if (in.Customer == "" || in.Customer == f.Key) && caller.sees(f.Key) {
+			if (in.Customer == "" || in.Customer == f.Key) && caller.Sees(f.Key) {
 				return told(f, to, in.Gone), nil
 			}
 		}

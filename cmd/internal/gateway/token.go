@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
-	"utopia/topics"
+	"utopia/cmd/internal/access"
 )
 
 // Errors of tokens.
@@ -89,8 +88,8 @@ func (t *Tokens) caller(ctx context.Context, raw string) (Caller, error) {
 	if err := token.Claims(&claims); err != nil {
 		return Caller{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	c := Caller{Name: "token " + token.Subject, Role: Role(claims.Role), Customer: claims.Customer}
-	if !slices.Contains(Roles(), c.Role) || (c.Role == CustomerRole) != topics.ValidID(c.Customer) {
+	c, ok := access.FromClaims(token.Subject, claims.Role, claims.Customer)
+	if !ok {
 		return Caller{}, ErrToken
 	}
 	return c, nil

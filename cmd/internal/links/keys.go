@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"os"
 	"runtime"
@@ -46,6 +47,17 @@ type key struct {
 
 // Len returns the number of keys.
 func (k Keys) Len() int { return len(k.list) }
+
+// Secrets gives id and secret of each key, the signing key first, to those who derive keys of their own from them.
+func (k Keys) Secrets() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for _, one := range k.list {
+			if !yield(one.id, bytes.Clone(one.secret)) {
+				return
+			}
+		}
+	}
+}
 
 // String keeps secrets out of messages.
 func (k Keys) String() string { return fmt.Sprintf("%d link keys", len(k.list)) }

@@ -2,8 +2,8 @@
 // wanted, pages of the customers, for whoever may act for all of them, and the inbox of the development mail server. They
 // are rendered here, without a framework; two small scripts make them nicer, and they work without.
 //
-// The package asks commands and reads public views through small interfaces; it knows no broker and keeps nothing. It
-// deliberately does not know who anybody is: whoever mounts the pages of the customers decides who reaches them.
+// The package asks commands and reads public views through small interfaces; it knows no broker and keeps nothing. Package login
+// says who looks at a page, package access whether they may; a page that the policy does not name cannot be mounted.
 package pages
 
 import (
@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"time"
 
+	"utopia/cmd/internal/access"
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/smtpd"
 	"utopia/processors"
@@ -66,8 +67,9 @@ type Config struct {
 	Logger    *slog.Logger
 	Now       func() time.Time // nil: the clock
 
-	// Clerk, if set, adds the pages of the customers.
+	// Clerk, if set, adds the pages of the customers, for those whom Login knows.
 	Clerk *Clerk
+	Login *Login
 	// Banner is at the top of every page: what this is for, and whom its reader acts as.
 	Banner string
 }
@@ -102,11 +104,16 @@ type handler struct {
 	dictionary *dictionary
 	templates  *template.Template
 	assets     map[string]string // path by file name
+
+	caller   access.Caller // of a page that is for some roles
+	roles    map[string][]access.Role
+	patterns []string // that were registered
+	unnamed  []string // that were not, because nobody may open them
 }
 
 // New returns the pages. Every answer that changes something is refused when another site's page has sent it.
 func New(cfg Config) (http.Handler, error) {
-	h := &handler{cfg: cfg, assets: map[string]string{}}
+	h := &handler{cfg: cfg, assets: map[string]string{}, roles: access.Pages()}
 	if h.cfg.Logger == nil {
 		h.cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -127,29 +134,37 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	mux.HandleFunc("GET /confirm", h.ask)
 	mux.HandleFunc("POST /confirm", h.post)
+	mux.HandleFunc("/", h.missing)
 	if cfg.Clerk != nil {
+		if cfg.Login == nil {
+			return nil, errors.New("pages: pages for some need to know who looks at them")
+		}
+		h.loginPages(mux)
 		h.clerkPages(mux)
+		if err := h.allNamed(); err != nil {
+			return nil, err
+		}
 	}
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(h.foreign))
-	return guard.Handler(mux), nil
+	return h.unbroken(guard.Handler(mux)), nil
 }
 
 func (h *handler) clerkPages(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", h.front)
-	mux.HandleFunc("GET /customers/{$}", h.customers)
-	mux.HandleFunc("POST /customers/{$}", h.find)
-	mux.HandleFunc("GET /waiting", h.waiting)
-	mux.HandleFunc("GET /customers/{id}", h.customer)
-	mux.HandleFunc("GET /customers/{id}/versions", h.versions)
-	mux.HandleFunc("GET /customers/{id}/move", h.moveForm)
-	mux.HandleFunc("POST /customers/{id}/move", h.move)
-	mux.HandleFunc("GET /register", h.registerForm)
-	mux.HandleFunc("POST /register", h.register)
+	h.page(mux, "GET /{$}", (*handler).front)
+	h.page(mux, "GET /customers/{$}", (*handler).customers)
+	h.page(mux, "POST /customers/{$}", (*handler).find)
+	h.page(mux, "GET /waiting", (*handler).waiting)
+	h.page(mux, "GET /customers/{id}", (*handler).customer)
+	h.page(mux, "GET /customers/{id}/versions", (*handler).versions)
+	h.page(mux, "GET /customers/{id}/move", (*handler).moveForm)
+	h.page(mux, "POST /customers/{id}/move", (*handler).move)
+	h.page(mux, "GET /register", (*handler).registerForm)
+	h.page(mux, "POST /register", (*handler).register)
 	if h.cfg.Clerk.Inbox != nil {
-		mux.HandleFunc("GET /dev/mail/{$}", h.mails)
-		mux.HandleFunc("GET /dev/mail/read/{id}", h.mail)
-		mux.HandleFunc("GET /dev/mail/read/{id}/html", h.mailHTML)
+		h.page(mux, "GET /dev/mail/{$}", (*handler).mails)
+		h.page(mux, "GET /dev/mail/read/{id}", (*handler).mail)
+		h.page(mux, "GET /dev/mail/read/{id}/html", (*handler).mailHTML)
 	}
 }
 
@@ -194,6 +209,8 @@ type page struct {
 
 	Banner string
 	Places []Place
+	Whom   string // who looks at it
+	Choice bool   // they have chosen that, and may choose again
 }
 
 // policy allows nothing but what is served from here; no page can be put into another site's frame.
@@ -204,13 +221,9 @@ func (h *handler) show(w http.ResponseWriter, status int, name string, p page) {
 	if p.Lang == "" {
 		p.Lang = "en"
 	}
-	p.Banner = h.cfg.Banner
-	if h.cfg.Clerk != nil {
-		p.Places = []Place{{"Customers", "/customers/"}, {"Waiting", "/waiting"}, {"Register", "/register"}}
-		if h.cfg.Clerk.Inbox != nil {
-			p.Places = append(p.Places, Place{"Mails", "/dev/mail/"})
-		}
-	}
+	p.Banner, p.Whom = h.cfg.Banner, whom(h.caller)
+	p.Choice = h.cfg.Login != nil && h.cfg.Login.OIDC == nil
+	p.Places = h.places()
 	var b bytes.Buffer
 	if err := h.templates.ExecuteTemplate(&b, name, p); err != nil {
 		h.cfg.Logger.Error("a page cannot be written", slog.String("page", name), slog.Any("error", err))
@@ -227,6 +240,29 @@ func (h *handler) show(w http.ResponseWriter, status int, name string, p page) {
 	head.Set("Vary", "Accept-Language")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the browser is gone, or has it
+}
+
+// places are those that the caller may go to.
+func (h *handler) places() []Place {
+	if h.cfg.Clerk == nil || h.caller.Role == "" {
+		return nil
+	}
+	var all []Place
+	add := func(name, pattern, path string) {
+		if h.may(pattern) {
+			all = append(all, Place{name, path})
+		}
+	}
+	add("Customers", "GET /customers/{$}", "/customers/")
+	add("Waiting", "GET /waiting", "/waiting")
+	if h.caller.Role == access.CustomerRole {
+		add("You", "GET /customers/{id}", "/customers/"+h.caller.Customer)
+	}
+	add("Register", "GET /register", "/register")
+	if h.cfg.Clerk.Inbox != nil {
+		add("Mails", "GET /dev/mail/{$}", "/dev/mail/")
+	}
+	return all
 }
 
 // note is a page of one sentence and a way on.

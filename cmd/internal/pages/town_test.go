@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"utopia/cmd/internal/access"
 	"utopia/cmd/internal/links"
+	"utopia/cmd/internal/login"
 	"utopia/cmd/internal/pages"
 	"utopia/cmd/internal/smtpd"
 	"utopia/processors"
@@ -209,10 +211,10 @@ func (tn *town) pages(t *testing.T, change func(*pages.Config)) http.Handler {
 	return h
 }
 
-func (tn *town) clerk(t *testing.T) http.Handler {
+func (tn *town) clerk(t *testing.T, change ...func(*pages.Config)) http.Handler {
 	t.Helper()
 	return tn.pages(t, func(c *pages.Config) {
-		c.Banner = "You act as a clerk."
+		c.Banner, c.Login = "You act as a clerk.", anybody(t, access.Caller{Name: "development", Role: access.Clerk, Open: true})
 		c.Clerk = &pages.Clerk{
 			Billing:       view[*schemas.BillingState]{"c-1": {CustomerID: "c-1", Version: 5, CustomerVersion: 1, Address: schemas.Address(gouda.Fields()), Open: []schemas.Invoice{{InvoiceID: "i-7", AmountCents: 1250, Currency: "EUR"}}}},
 			Notifications: view[*schemas.NotificationState]{},
@@ -220,7 +222,24 @@ func (tn *town) clerk(t *testing.T) http.Handler {
 			Inbox:         tn,
 			Sample:        []schemas.RegisterCustomer{{CustomerID: "s-1", Name: "Ōe <i>", Email: "oe@example.jp", Language: "ja", Address: schemas.Address{Country: "JP", Region: "東京都", PostCode: "100-0001", Street: "千代田1"}}},
 		}
+		for _, f := range change {
+			f(c)
+		}
 	})
+}
+
+// anybody is a log-in where whoever has not chosen is c.
+func anybody(t *testing.T, c access.Caller) *pages.Login {
+	t.Helper()
+	keys, err := login.RandomKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sessions, err := login.NewSessions(keys, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pages.Login{Sessions: sessions, Anybody: c}
 }
 
 // link signs what a mail's link asks for.

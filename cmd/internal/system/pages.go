@@ -10,8 +10,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/cmd/internal/access"
 	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/links"
+	"utopia/cmd/internal/login"
 	"utopia/cmd/internal/pages"
 	"utopia/cmd/internal/sample"
 	"utopia/cmd/internal/smtpd"
@@ -22,7 +24,7 @@ import (
 )
 
 // banner is on every page.
-const banner = "For development: nobody logs in. Here you are a clerk who may do everything, and whoever a mail was sent to."
+const banner = "For development: nobody logs in."
 
 // samplePeople is how many people of the sample the pages offer to register, from different countries.
 const samplePeople = 12
@@ -55,8 +57,17 @@ func (s *System) openPages(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
+	keys, err := login.RandomKeys()
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
+	sessions, err := login.NewSessions(keys, false, nil)
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
 	h, err := pages.New(pages.Config{
-		Keys: s.Keys, Ask: client, Customers: processors.Customers{View: s.Customers}, Logger: s.cfg.Logger, Banner: banner,
+		Login: &pages.Login{Sessions: sessions, Anybody: access.Caller{Name: "development", Role: access.Clerk, Open: true}},
+		Keys:  s.Keys, Ask: client, Customers: processors.Customers{View: s.Customers}, Logger: s.cfg.Logger, Banner: banner,
 		Clerk: &pages.Clerk{
 			Billing: s.Billing, Notifications: s.Notifications, Inbox: s.Inbox, Sample: people, Type: s.commandLines, Terminal: s.terminal(),
 			History: func(ctx context.Context, id string) ([]schemas.Record, error) { return s.history(ctx, codec, id) },

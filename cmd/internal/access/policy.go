@@ -1,4 +1,6 @@
-package gateway
+// Package access says who may do what: roles, callers, and the one policy of the API's operations, which the pages ask, too.
+// How somebody proves who they are is not decided here.
+package access
 
 // Role is what a caller is.
 type Role string
@@ -20,8 +22,8 @@ const (
 // Roles are those that a caller can have.
 func Roles() []Role { return []Role{CustomerRole, Clerk, Operator, Partner} }
 
-// policy is who may do what, by operation id. What is not in it nobody may do.
-func policy() map[string][]Role {
+// Policy is who may do what, by operation id. What is not in it nobody may do.
+func Policy() map[string][]Role {
 	return map[string][]Role{
 		"register-customer":         {Clerk},
 		"request-address-change":    {CustomerRole, Clerk},

@@ -1,0 +1,22 @@
+package access
+
+// Pages is who may open which page, by its pattern: whoever may do the same over the API. What is not in it nobody may open.
+// The pages about logging in, the page behind a link of a mail, and the style sheet are for everybody and not in it.
+func Pages() map[string][]Role {
+	can := Policy()
+	return map[string][]Role{
+		"GET /{$}":                     Roles(),
+		"GET /customers/{$}":           can["search-customers"],
+		"POST /customers/{$}":          can["search-customers"],
+		"GET /waiting":                 can["list-waiting-changes"],
+		"GET /customers/{id}":          can["get-customer"],
+		"GET /customers/{id}/versions": can["get-customer"],
+		"GET /customers/{id}/move":     can["request-address-change"],
+		"POST /customers/{id}/move":    can["request-address-change"],
+		"GET /register":                can["register-customer"],
+		"POST /register":               can["register-customer"],
+		"GET /dev/mail/{$}":            Roles(), // in development everybody is also whoever a mail was sent to
+		"GET /dev/mail/read/{id}":      Roles(),
+		"GET /dev/mail/read/{id}/html": Roles(),
+	}
+}

@@ -1,0 +1,21 @@
+package gateway
+
+import "utopia/cmd/internal/access"
+
+// Role and Caller are those of package access, which the pages ask, too.
+type (
+	Role   = access.Role
+	Caller = access.Caller
+)
+
+// The roles.
+const (
+	CustomerRole = access.CustomerRole
+	Clerk        = access.Clerk
+	Operator     = access.Operator
+	Partner      = access.Partner
+	Everybody    = access.Everybody
+)
+
+// Roles are those that a caller can have.
+func Roles() []Role { return access.Roles() }
