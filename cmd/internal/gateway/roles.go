@@ -2,9 +2,10 @@ package gateway
 
 import "utopia/cmd/internal/access"
 
-// Role and Caller are those of package access, which the pages ask, too.
 type (
-	Role   = access.Role
+	// Role is that of package access, which the pages ask, too.
+	Role = access.Role
+	// Caller is that of package access.
 	Caller = access.Caller
 )
 

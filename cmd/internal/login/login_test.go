@@ -182,7 +182,6 @@ func TestLoggingIn(t *testing.T) {
 	if _, _, err = finish(start()); !errors.Is(err, login.ErrRefused) {
 		t.Errorf("refused: %v", err)
 	}
-	began, back = start()
 	issuer.Lock()
 	issuer.Down = true
 	issuer.Unlock()

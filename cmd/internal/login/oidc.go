@@ -70,7 +70,7 @@ type flow struct {
 
 // Start sends the browser to the issuer. back is where it goes in the end; see Back. Error: ErrIssuer.
 func (o *OIDC) Start(w http.ResponseWriter, r *http.Request, back string) error {
-	provider, err := o.discover() //nolint:contextcheck // outlives the request
+	provider, err := o.discover()
 	if err != nil {
 		return err
 	}

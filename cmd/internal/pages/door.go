@@ -128,7 +128,7 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) {
 		h.as(c).show(w, http.StatusOK, "choose", page{Title: "Who are you?", Data: whoForm{Back: back, Chosen: chosen(c), People: people()}})
 		return
 	}
-	if err := h.cfg.Login.OIDC.Start(w, r, back); err != nil {
+	if err := h.cfg.Login.OIDC.Start(w, r, back); err != nil { //nolint:contextcheck // what is known of the issuer outlives the request
 		h.notIn(w, err)
 	}
 }
