@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -98,8 +99,13 @@ func (t *stateTable) openDB() error {
 		FormatMajorVersion: pebble.FormatTableFormatV6,
 		Logger:             pebbleLogger{t.logger, os.Exit},
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { t.fail(fmt.Errorf("write the state of %s: %w", t.topic, err)) },
-			DataCorruption:  func(info pebble.DataCorruptionInfo) { t.fail(info.Details) },
+			BackgroundError: func(err error) {
+				t.fail(fmt.Errorf("write the state of %s: %w", t.topic, err))
+				if triesAgainAtOnce() {
+					time.Sleep(statsPause)
+				}
+			},
+			DataCorruption: func(info pebble.DataCorruptionInfo) { t.fail(info.Details) },
 		},
 		MemTableSize:                memTableBytes,
 		MemTableStopWritesThreshold: 4,
@@ -120,6 +126,26 @@ func (t *stateTable) openDB() error {
 	}
 	t.db = db
 	return nil
+}
+
+// statsPause is how long Pebble waits before it tries again to collect the statistics of a file that it cannot read.
+const statsPause = 100 * time.Millisecond
+
+// triesAgainAtOnce says whether it is called by Pebble's collection of statistics, which reports an error and tries again, for ever and without a
+// pause: it would keep a core busy until the table is closed. Unlike whoever else reports errors it holds no locks, so it can be made to wait. The rest of
+// Pebble cannot be told from it otherwise.
+func triesAgainAtOnce() bool {
+	var callers [16]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	for {
+		f, more := frames.Next()
+		if strings.HasSuffix(f.Function, ".collectTableStats") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 // sameLog says whether every open store belongs to this log.
