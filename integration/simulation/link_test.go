@@ -31,6 +31,7 @@ type link struct {
 	noOut     bool
 	noIn      bool
 	connected chan struct{} // closed when the network is whole again
+	hurry     chan struct{} // closed when nothing is to be held any more
 	wires     map[*wire]struct{}
 	rules     []*rule
 }
@@ -46,7 +47,7 @@ type rule struct {
 }
 
 func newLink(n *kfake.VirtualNetwork) *link {
-	return &link{network: n, wires: make(map[*wire]struct{})}
+	return &link{network: n, hurry: make(chan struct{}), wires: make(map[*wire]struct{})}
 }
 
 func (l *link) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -116,6 +117,18 @@ func (l *link) thaw() {
 	if l.frozen != nil {
 		close(l.frozen)
 		l.frozen = nil
+	}
+}
+
+// release holds no request any more, nor the instance: it is to stop, and in time.
+func (l *link) release() {
+	l.thaw()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.hurry:
+	default:
+		close(l.hurry)
 	}
 }
 
@@ -211,7 +224,10 @@ func (w *wire) Write(b []byte) (int, error) {
 		w.asked[binary.BigEndian.Uint32(b[8:])] = asked{key}
 		w.mu.Unlock()
 		if r := w.l.take(key, func(r *rule) bool { return r.hold > 0 }); r != nil {
-			time.Sleep(r.hold)
+			select { // the client is not asked: unlike on a real network it waits for as long itself
+			case <-time.After(r.hold):
+			case <-w.l.hurry:
+			}
 			w.l.goOn()
 		}
 	}

@@ -303,7 +303,7 @@ func (l *life) stop() {
 	default:
 	}
 	l.ending.Store(true)
-	l.link.thaw()
+	l.link.release()
 	began := time.Now()
 	l.cancel()
 	<-l.done
