@@ -83,7 +83,7 @@ var (
 	}
 	CustomerChanges = Topic{
 		Name: "customer.changes.v1", Kind: Change, Audience: Public, Owner: Customer,
-		Writers: []string{Customer}, Readers: []string{Consumers, Billing, Notification},
+		Writers: []string{Customer}, Readers: []string{Consumers, Gateway, Billing, Notification},
 		Key: "customer id", Cleanup: Delete, Retention: 30 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc: "What changed about a customer, with old and new.",
 		Records: []string{

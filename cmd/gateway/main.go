@@ -50,7 +50,7 @@ func serving(e *service.Env) ([]run.Part, error) {
 	}
 	cfg := gateway.Config{
 		Client: e.Client, IDs: e.IDs, Links: linkKeys, Open: c.Open, Rate: c.Rate, PublicRate: c.PublicRate, AddressHeader: c.AddressHeader,
-		DrainDelay: c.DrainDelay, Logger: e.Log, Observe: observe(e),
+		Streams: c.MaxStreams, StreamsPerCaller: c.CallerStreams, DrainDelay: c.DrainDelay, Logger: e.Log, Observe: observe(e),
 		Listen: func(ctx context.Context) (net.Listener, error) {
 			l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 			if err != nil {
@@ -81,6 +81,7 @@ func serving(e *service.Env) ([]run.Part, error) {
 	if err != nil {
 		return nil, err
 	}
+	watch(e, g)
 	return []run.Part{{Name: "gateway", Run: g.Run, Ready: g.Ready}}, nil
 }
 

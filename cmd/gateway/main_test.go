@@ -40,6 +40,8 @@ func TestNobodyIsLetInByDefault(t *testing.T) {
 		"--oidc-issuer: not a URL":        {"--oidc-issuer", "http://issuer.example", "--oidc-audience", "a"},
 		"--listen-cert":                   {"--api-keys", keys, "--listen-cert", "missing"},
 		"--rate":                          {"--api-keys", keys, "--rate", "-1"},
+		"--max-streams:":                  {"--api-keys", keys, "--max-streams", "0"},
+		"--max-streams-per-caller":        {"--api-keys", keys, "--max-streams-per-caller", "-1"},
 		"--drain-delay":                   {"--api-keys", keys, "--drain-delay", "1m"},
 		`--listen: "nowhere" is not host`: {"--api-keys", keys, "--listen", "nowhere"},
 		"--link-keys: links that confirm": {"--api-keys", keys},

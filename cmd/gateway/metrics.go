@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"utopia/cmd/internal/gateway"
 	"utopia/cmd/internal/service"
 )
 
@@ -23,4 +24,16 @@ func observe(e *service.Env) func(route string, status int, took time.Duration) 
 		requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 		seconds.WithLabelValues(route).Observe(took.Seconds())
 	}
+}
+
+// watch tells how many callers are connected to the feed, and what it could not tell them.
+func watch(e *service.Env, g *gateway.Gateway) {
+	e.Metrics.Register(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "utopia", Subsystem: "feed", Name: "streams", Help: "Callers that are connected to the feed of changes.",
+		}, func() float64 { return float64(g.Streams()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "utopia", Subsystem: "feed", Name: "skipped_total", Help: "Records of customer.changes.v1 that this release does not know or cannot read, and did not tell on.",
+		}, func() float64 { return float64(g.Untold()) }),
+	)
 }

@@ -39,6 +39,8 @@ func Policy() map[string][]Role {
 		"get-billing":               {CustomerRole, Clerk, Operator, Partner},
 		"get-notifications":         {CustomerRole, Clerk, Operator},
 		"get-mail":                  {Operator},
+		"get-customer-changes":      {CustomerRole, Clerk, Operator, Partner}, // customers: only with themselves as filter, see subject
+		"stream-customer-changes":   {CustomerRole, Clerk, Operator, Partner},
 		"get-command":               {CustomerRole, Clerk, Operator, Partner},
 		"search-customers":          {Clerk, Operator},
 		"list-waiting-changes":      {Clerk, Operator},

@@ -95,6 +95,8 @@ type Config struct {
 	Open          bool
 	Rate          float64
 	PublicRate    float64
+	MaxStreams    int
+	CallerStreams int
 	AddressHeader string
 	DrainDelay    time.Duration
 
@@ -140,6 +142,12 @@ func duration(set Set, name, usage string, field func(*Config) *time.Duration) s
 func number(set Set, name, usage string, field func(*Config) *float64) setting {
 	return setting{name: name, set: set, bind: func(fs *pflag.FlagSet, c *Config) {
 		fs.Float64Var(field(c), name, *field(c), usage)
+	}}
+}
+
+func count(set Set, name, usage string, field func(*Config) *int) setting {
+	return setting{name: name, set: set, bind: func(fs *pflag.FlagSet, c *Config) {
+		fs.IntVar(field(c), name, *field(c), usage)
 	}}
 }
 
@@ -207,6 +215,8 @@ func gatewaySettings() []setting {
 		flag(Gateway, "open", "for development: nobody has to say who they are; loopback only", func(c *Config) *bool { return &c.Open }),
 		number(Gateway, "rate", "requests a `second` of each caller, twice as many at once; 0: no limit", func(c *Config) *float64 { return &c.Rate }),
 		number(Gateway, "public-rate", "confirmations a `second` from each address, ten times as many at once; 0: no limit", func(c *Config) *float64 { return &c.PublicRate }),
+		count(Gateway, "max-streams", "`callers` that may be connected to the feed of changes at a time", func(c *Config) *int { return &c.MaxStreams }),
+		count(Gateway, "max-streams-per-caller", "`streams` that each caller may have open", func(c *Config) *int { return &c.CallerStreams }),
 		text(Gateway, "address-header", "`header` in which the proxy before this says where a request came from, such as X-Forwarded-For", func(c *Config) *string { return &c.AddressHeader }),
 		duration(Gateway, "drain-delay", "how long to serve on after /readyz says 503, for the load balancer to see it", func(c *Config) *time.Duration { return &c.DrainDelay }),
 	}
@@ -225,6 +235,8 @@ func Default() *Config {
 		Listen:         "127.0.0.1:8090",
 		Rate:           100,
 		PublicRate:     1,
+		MaxStreams:     2000,
+		CallerStreams:  100,
 		DrainDelay:     time.Second,
 	}
 }

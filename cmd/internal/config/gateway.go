@@ -28,6 +28,12 @@ func (c *Config) checkGateway() []error {
 	if c.PublicRate < 0 {
 		errs = append(errs, c.wrong("public-rate", "%g is less than nothing", c.PublicRate))
 	}
+	if c.MaxStreams < 1 {
+		errs = append(errs, c.wrong("max-streams", "%d is not at least 1", c.MaxStreams))
+	}
+	if c.CallerStreams < 1 {
+		errs = append(errs, c.wrong("max-streams-per-caller", "%d is not at least 1", c.CallerStreams))
+	}
 	if c.DrainDelay < 0 || c.DrainDelay > maxDrainDelay {
 		errs = append(errs, c.wrong("drain-delay", "%s is not between 0s and %s", c.DrainDelay, maxDrainDelay))
 	}

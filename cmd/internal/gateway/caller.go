@@ -46,15 +46,24 @@ func (g *Gateway) admit(ctx huma.Context, next func(huma.Context)) {
 		g.refuse(ctx, problem(codeRate).with("Retry-After", seconds(again)))
 		return
 	}
-	customer := ""
-	if strings.HasPrefix(ctx.Operation().Path, "/v1/customers/{id}") {
-		customer = ctx.Param("id")
-	}
-	if !caller.May(allowed, customer) {
+	customer, named := subject(ctx)
+	if !caller.May(allowed, customer) || caller.Role == CustomerRole && !named {
 		g.refuse(ctx, problem(codeForbidden)) // whether there is such a customer or not
 		return
 	}
 	next(huma.WithValue(ctx, callerKey{}, caller))
+}
+
+// subject is the customer that a request is about. One that is about any customer, and does not name one, is about all.
+func subject(ctx huma.Context) (customer string, named bool) {
+	switch path := ctx.Operation().Path; {
+	case strings.HasPrefix(path, "/v1/customers/{id}"):
+		return ctx.Param("id"), true
+	case strings.HasPrefix(path, "/v1/feeds/"):
+		customer = ctx.Query("customer")
+		return customer, customer != ""
+	}
+	return "", true
 }
 
 func (g *Gateway) refuse(ctx huma.Context, p *Problem) {

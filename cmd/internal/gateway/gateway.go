@@ -23,6 +23,7 @@ import (
 
 	"utopia/cmd/internal/access"
 	"utopia/cmd/internal/api"
+	"utopia/cmd/internal/feed"
 	"utopia/cmd/internal/links"
 	"utopia/processors/ask"
 	"utopia/schemas"
@@ -64,6 +65,8 @@ type Config struct {
 	Rate float64
 	// PublicRate is the same for those who need not say who they are (confirmation), by address.
 	PublicRate float64
+	// Streams is how many callers may be connected to the feed at a time, StreamsPerCaller how often each; 0: 2,000 and 100.
+	Streams, StreamsPerCaller int
 	// AddressHeader names the header in which a proxy that is trusted says where a request came from; empty: nobody is.
 	AddressHeader string
 
@@ -89,6 +92,8 @@ type Gateway struct {
 	callers  *limits
 	public   *limits
 	failures *limits
+	feed     *feed.Feed
+	streams  *streams
 
 	mu     sync.Mutex
 	askers map[string]*ask.Client
@@ -96,6 +101,8 @@ type Gateway struct {
 	draining atomic.Bool
 	hurry    context.Context // ends when waiting must end
 	hurryUp  context.CancelFunc
+	ending   context.Context // ends when streams must end
+	end      context.CancelFunc
 }
 
 // New makes a gateway; nothing is connected before Run.
@@ -109,11 +116,17 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	changes, err := feed.New(feed.Config{Client: cfg.Client, IDs: cfg.IDs, Logger: cfg.Logger, Now: cfg.Now})
+	if err != nil {
+		return nil, err
+	}
 	g := &Gateway{
-		cfg: cfg, log: cfg.Logger, now: cfg.Now, fresh: newFreshness(cfg.Views), policy: access.Policy(), askers: map[string]*ask.Client{},
+		cfg: cfg, log: cfg.Logger, now: cfg.Now, fresh: newFreshness(cfg.Views, changes), feed: changes,
+		streams: newStreams(cfg.Streams, cfg.StreamsPerCaller), policy: access.Policy(), askers: map[string]*ask.Client{},
 		callers: newLimits(cfg.Rate, 2*cfg.Rate), public: newLimits(cfg.PublicRate, 10*cfg.PublicRate), failures: newLimits(5, 50),
 	}
 	g.hurry, g.hurryUp = context.WithCancel(context.Background())
+	g.ending, g.end = context.WithCancel(context.Background())
 	g.handler = g.routes()
 	return g, nil
 }
@@ -129,6 +142,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if !g.cfg.ViewsRun {
 		g.cfg.Views.run(working, group)
 	}
+	group.Go(func() error { return g.feed.Run(working) })
 	group.Go(func() error { return g.fresh.run(working, g.cfg.Client, g.log) })
 	for _, to := range []api.Service{api.Customer(), api.Billing()} {
 		group.Go(func() error { return g.ask(working, to) })
@@ -177,12 +191,14 @@ func serve(s *http.Server, l net.Listener) error {
 func (g *Gateway) drain(ctx context.Context, server *http.Server) {
 	g.draining.Store(true)
 	if g.cfg.Listen == nil {
+		g.end()
 		g.hurryUp()
 		return
 	}
 	delay := time.NewTimer(g.cfg.DrainDelay)
 	defer delay.Stop()
 	<-delay.C
+	g.end()
 	hurry := time.AfterFunc(hurryAfter, g.hurryUp)
 	defer hurry.Stop()
 	ctx, cancel := context.WithTimeout(ctx, closeAfter)
@@ -237,6 +253,9 @@ func (g *Gateway) Ready() error {
 		if g.asker(to) == nil {
 			return fmt.Errorf("cannot ask the %s service yet", to.Name)
 		}
+	}
+	if !g.feed.Ready() {
+		return errors.New("the changes of customers have not been read up to now")
 	}
 	return g.cfg.Views.ready()
 }

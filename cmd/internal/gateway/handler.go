@@ -31,6 +31,7 @@ func (g *Gateway) routes() http.Handler {
 	g.customerRoutes()
 	g.billingRoutes()
 	g.queryRoutes()
+	g.feedRoutes()
 	g.publicRoutes()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", g.readyz)

@@ -8,9 +8,8 @@ func masked(c Caller, s api.CustomerState) api.CustomerState {
 	if c.Role != Partner {
 		return s
 	}
-	a := s.Address
 	s.Name, s.Email, s.Language = "", "", ""
-	s.Address = api.Address{Country: a.Country, Reason: a.Reason, Version: a.Version, Verified: a.Verified, Since: a.Since}
+	s.Address = s.Address.Masked()
 	return s
 }
 

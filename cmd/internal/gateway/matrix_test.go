@@ -44,6 +44,9 @@ func TestWhoMayDoWhat(t *testing.T) {
 			routes++
 			fmt.Fprintf(&b, "%-7s %-62s", op.Method, path)
 			target := strings.NewReplacer("{id}", "c-1", "{change}", "x", "{invoice}", "i").Replace(path)
+			if strings.HasPrefix(path, "/v1/feeds/") {
+				target += "?customer=c-1"
+			}
 			for _, role := range columns {
 				fmt.Fprintf(&b, " %-8s", verdict(t, g, op.Method, target, role))
 			}

@@ -38,6 +38,11 @@ const (
 	codeUnavailable    = "unavailable"
 	codeNotReady       = "view_not_ready"
 	codeNotReached     = "receipt_not_reached"
+	codePosition       = "position"
+	codePositionGone   = "position_gone"
+	codeNotFed         = "feed_not_ready"
+	codeStreams        = "too_many_streams"
+	codeStreamsFull    = "no_room_for_streams"
 )
 
 // kind is what all problems of one type have in common.
@@ -55,7 +60,7 @@ func ownKinds() map[string]kind {
 		codeNotFound:       {http.StatusNotFound, "There is nothing here"},
 		codeUnknownCommand: {http.StatusNotFound, "No outcome of this command is remembered; sending it again with the same Idempotency-Key is safe and gets it"},
 		codeMethod:         {http.StatusMethodNotAllowed, "This resource has no such method"},
-		codeNotAcceptable:  {http.StatusNotAcceptable, "Answers are JSON"},
+		codeNotAcceptable:  {http.StatusNotAcceptable, "Answers are JSON; of a feed also Atom, of a stream events"},
 		codeSlow:           {http.StatusRequestTimeout, "The body of the request did not come in time"},
 		codeTooLargeBody:   {http.StatusRequestEntityTooLarge, "The body of the request is larger than 64 KiB"},
 		codeMediaType:      {http.StatusUnsupportedMediaType, "Bodies are application/json"},
@@ -66,6 +71,11 @@ func ownKinds() map[string]kind {
 		codeInternal:       {http.StatusInternalServerError, "A defect of the gateway; nothing is known to have changed"},
 		codeUnavailable:    {http.StatusServiceUnavailable, "The log cannot be written now; sending the command again with the same Idempotency-Key is safe"},
 		codeNotReady:       {http.StatusServiceUnavailable, "The view is still reading the log"},
+		codePosition:       {http.StatusBadRequest, "The position is damaged, or was not given out by this feed"},
+		codePositionGone:   {http.StatusGone, "The feed no longer has everything after this position; what was missed is in the states"},
+		codeNotFed:         {http.StatusServiceUnavailable, "The feed cannot be read now"},
+		codeStreams:        {http.StatusTooManyRequests, "The caller has too many streams open"},
+		codeStreamsFull:    {http.StatusServiceUnavailable, "This instance has no room for another stream"},
 		codeNotReached:     {http.StatusGatewayTimeout, "The view has not reached the receipt in time"},
 	}
 }
@@ -157,6 +167,7 @@ type Problem struct {
 	CommandID string  `json:"commandId,omitempty" doc:"The command that was refused"`
 	Version   int64   `json:"version,omitempty" doc:"The current version of the aggregate"`
 	Repeat    bool    `json:"repeat,omitempty" doc:"The command had been refused before; this is the first answer again"`
+	Oldest    string  `json:"oldest,omitempty" doc:"The oldest position of the feed that can still be gone on from"`
 	Faults    []Fault `json:"faults,omitempty" doc:"Where the request is wrong"`
 
 	headers http.Header

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"utopia/cmd/internal/feed"
 	"utopia/processors"
 	"utopia/processors/eos"
 	"utopia/schemas"
@@ -90,17 +91,22 @@ type freshness struct {
 }
 
 type watched struct {
-	named
+	name, topic string
+	reached     func(map[int32]int64) bool
+
 	asOf atomic.Int64 // Unix nanoseconds; 0: never
 
 	target map[int32]int64 // what it must have read to be as of at; nil: reached
 	at     time.Time
 }
 
-func newFreshness(v Views) *freshness {
-	f := &freshness{}
+// changesName is under what the freshness of the feed is known.
+const changesName = "customer changes"
+
+func newFreshness(v Views, changes *feed.Feed) *freshness {
+	f := &freshness{views: []*watched{{name: changesName, topic: topics.CustomerChanges.Name, reached: changes.Reached}}}
 	for _, one := range v.all() {
-		f.views = append(f.views, &watched{named: one})
+		f.views = append(f.views, &watched{name: one.name, topic: one.topic, reached: one.view.Reached})
 	}
 	return f
 }
@@ -160,7 +166,7 @@ func (f *freshness) look(ctx context.Context, adm *kadm.Client) error {
 				w.target[p] = end.Offset
 			}
 		}
-		if w.view.Reached(w.target) {
+		if w.reached(w.target) {
 			w.asOf.Store(w.at.UnixNano())
 			w.target = nil
 		}

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"log/slog"
@@ -61,11 +62,13 @@ func curl(t *testing.T, line string) {
 	for _, m := range regexp.MustCompile(`'([^']*)'|(\S+)`).FindAllStringSubmatch(line, -1) {
 		words = append(words, m[1]+m[2])
 	}
-	method, url, body := http.MethodGet, "", ""
+	method, url, body, stream := http.MethodGet, "", "", false
 	headers := http.Header{}
 	for i := 1; i < len(words); i++ {
 		switch w := words[i]; w {
 		case "-i":
+		case "-N":
+			stream = true
 		case "-X", "-H", "-d":
 			i++
 			switch w {
@@ -91,6 +94,16 @@ func curl(t *testing.T, line string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if stream { // until the first event
+		events := bufio.NewScanner(resp.Body)
+		for events.Scan() {
+			if strings.HasPrefix(events.Text(), "data: {") && resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		t.Errorf("%s: %d and no event: %v", line, resp.StatusCode, events.Err())
+		return
+	}
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("%s: %d %v\n%s", line, resp.StatusCode, err, answer)
