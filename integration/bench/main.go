@@ -4,6 +4,7 @@
 //	go run ./integration/bench -quick            # under 50 seconds
 //	go run ./integration/bench -quick -o json    # one object
 //	go run ./integration/bench                   # also memory, recovery, growth, open-loop latency
+//	go run ./integration/bench -parts gateway    # the HTTP gateway alone: commands, queries, a thousand streams
 //	go run ./integration/bench -kafka            # the customer service on a real Kafka, next to its Kafka Streams twin
 //
 // The broker, and each contender, is a process of its own (this program again), so CPU is that of the contender alone
@@ -82,6 +83,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 		return errors.Join(err, write(stdout, o.output, report)) // what was measured before an error is still true
 	}
+	if o.kafka.parts == "gateway" {
+		report, err := b.gateway(ctx)
+		if err != nil {
+			return err
+		}
+		return write(stdout, o.output, report)
+	}
 	report, err := b.run(ctx)
 	if err != nil {
 		return err
@@ -111,7 +119,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&k.brokerPID, "broker-pid", 0, "with -brokers: the broker's process, to measure its CPU")
 	flags.IntVar(&k.commands, "commands", 800_000, "with -kafka: commands on the log")
 	flags.IntVar(&k.customers, "customers", hotKeys, "with -kafka: customers who are registered before")
-	flags.StringVar(&k.parts, "parts", "drain,latency,recovery,rescale,scale", "with -kafka: what to measure")
+	flags.StringVar(&k.parts, "parts", "drain,latency,recovery,rescale,scale", "with -kafka: what to measure; without, gateway alone is one, too")
 	flags.IntVar(&k.seconds, "seconds", 20, "with -kafka: of each measurement of latency")
 	flags.IntVar(&k.backlog, "backlog", 100_000, "with -kafka: commands to warm up with before latency is measured")
 	flags.IntVar(&k.table, "table", 1_000_000, "with -kafka: customers of the recovery")

@@ -20,7 +20,9 @@ type report struct {
 	Ratios    ratios       `json:"ratios"`        // of CPU per record, hot keys
 	Trials    int          `json:"trialsEach"`
 	Full      *full        `json:"full,omitempty"`
-	Seconds   float64      `json:"seconds"`
+
+	Gateway *gatewayReport `json:"gateway,omitempty"` // of the full run
+	Seconds float64        `json:"seconds"`
 }
 
 // ratios are CPU per record of ours to that of another.
@@ -80,6 +82,9 @@ func (b *bench) run(ctx context.Context) (*report, error) {
 	r.Ratios, r.Trials = ratio(r.Utopia, r.Raw, r.StockGoka), len(got["utopia"])
 	if !b.quick {
 		if r.Full, err = b.full(ctx, r.Latency); err != nil {
+			return nil, err
+		}
+		if r.Gateway, err = b.gateway(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -173,5 +178,9 @@ func (r *report) table(out io.Writer) error {
 	for _, l := range latencies {
 		line("%s at %d/s\t%.2f ms\t%.2f ms\t%.2f ms\t%.1f ms", l.Contender, l.Rate, l.P50, l.P90, l.P99, l.Max)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil || r.Gateway == nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(out)
+	return r.Gateway.table(out)
 }

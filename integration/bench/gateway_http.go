@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// asked is what is sent as the nth request; want is in a right answer.
+type asked func(n int, random *rand.Rand) (request, want string)
+
+// registration makes somebody a customer.
+func registration(n int, _ *rand.Rand) (request, want string) {
+	body := fmt.Sprintf(`{"name":"Grace Hopper %d","email":"grace.%d@example.org","language":"en","address":{"country":"NL","city":"Gouda","postCode":"2801 JG","street":["Markt 1"]}}`, n, n)
+	return fmt.Sprintf("PUT /v1/customers/new-%d HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", n, len(body), body), `"accepted"`
+}
+
+// question asks for a customer.
+func question(_ int, random *rand.Rand) (request, want string) {
+	return "GET /v1/customers/" + gatewayCustomer(random.IntN(gatewayCustomers)) + " HTTP/1.1\r\nHost: bench\r\n\r\n", `"Amsterdam"`
+}
+
+// connection is a keep-alive connection that costs the generator little.
+type connection struct {
+	net.Conn
+
+	in   *bufio.Reader
+	body []byte
+}
+
+func dialHTTP(ctx context.Context, address string) (*connection, error) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{Conn: c, in: bufio.NewReaderSize(c, 4096)}, nil
+}
+
+// ask sends a request and reads the answer's body, which is overwritten by the next.
+func (c *connection) ask(request string) (status int, body []byte, err error) {
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return 0, nil, err
+	}
+	if _, err := io.WriteString(c, request); err != nil {
+		return 0, nil, err
+	}
+	length := 0
+	for first := true; ; first = false {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return 0, nil, err
+		}
+		text := strings.TrimSpace(string(line))
+		switch name, value, _ := strings.Cut(text, ": "); {
+		case first && len(text) > 12:
+			status, _ = strconv.Atoi(text[9:12])
+		case text == "":
+			c.body = append(c.body[:0], make([]byte, length)...)
+			_, err = io.ReadFull(c.in, c.body)
+			return status, c.body, err
+		case strings.EqualFold(name, "Content-Length"):
+			if length, err = strconv.Atoi(value); err != nil {
+				return 0, nil, err
+			}
+		}
+	}
+}
+
+// requests are open-loop load: a request that finds every connection busy waits, and its waiting counts.
+type requests struct {
+	address     string
+	total, warm int
+	rate        int
+	seed        uint64
+	ask         asked
+
+	mu     sync.Mutex
+	took   []time.Duration
+	failed error
+}
+
+// busy is how many requests may be under way; one more waits for a connection.
+const busy = 256
+
+// http measures one kind of request.
+func (b *bench) http(ctx context.Context, n *gatewayNode, name string, rate int, warm, measure time.Duration, ask asked) (httpFigure, error) {
+	l := &requests{
+		address: n.address, rate: rate, total: int(float64(rate) * (warm + measure).Seconds()), warm: int(float64(rate) * warm.Seconds()), seed: b.seed, ask: ask,
+	}
+	late, cpu, err := l.run(ctx, n.gateway.cpu)
+	if err != nil {
+		return httpFigure{}, fmt.Errorf("%s at %d/s: %w", name, rate, err)
+	}
+	f := httpFigure{CPUMicros: float64(cpu.Microseconds()) / float64(l.total-l.warm), latency: latency{
+		Contender: name, Rate: rate, Records: len(l.took), P50: quantile(l.took, 0.5), P90: quantile(l.took, 0.9), P99: quantile(l.took, 0.99), Max: quantile(l.took, 1),
+		LagP99: quantile(late, 0.99),
+	}}
+	b.say("%-10s %7d/s: p50 %.2f ms, p99 %.2f ms, max %.1f ms (generator's own p99 %.2f ms), %.0f µs CPU each", name, rate, f.P50, f.P99, f.Max, f.LagP99, f.CPUMicros)
+	return f, nil
+}
+
+// run sends at the times of the schedule. It returns how late it was itself, and the processor time of what it asked meanwhile.
+func (l *requests) run(ctx context.Context, cpu func() time.Duration) (late []time.Duration, spent time.Duration, err error) {
+	type due struct {
+		n  int
+		at time.Time
+	}
+	work := make(chan due, l.total)
+	var group sync.WaitGroup
+	for i := range busy {
+		c, err := dialHTTP(ctx, l.address)
+		if err != nil {
+			close(work)
+			return nil, 0, err
+		}
+		random := rand.New(rand.NewPCG(l.seed, uint64(i))) //nolint:gosec // not a secret, not negative
+		group.Go(func() {
+			defer func() { _ = c.Close() }()
+			for d := range work {
+				request, want := l.ask(d.n, random)
+				status, body, err := c.ask(request)
+				took := time.Since(d.at)
+				if err == nil && (status != http.StatusOK || !strings.Contains(string(body), want)) {
+					err = fmt.Errorf("%w: %d %s", errVoid, status, body)
+				}
+				l.done(d.n, took, err)
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	runtime.LockOSThread() // the kernel's timer, not the scheduler's, which wakes at whole milliseconds
+	defer runtime.UnlockOSThread()
+	gap := time.Second / time.Duration(l.rate)
+	start := time.Now().Add(20 * time.Millisecond)
+	var before time.Duration
+	for i := range l.total {
+		if i == l.warm {
+			before = cpu()
+		}
+		at := start.Add(time.Duration(i) * gap)
+		if wait := time.Until(at); wait > 0 {
+			ts := syscall.NsecToTimespec(int64(wait))
+			_ = syscall.Nanosleep(&ts, nil) // a signal makes it shorter, and the next one longer
+		}
+		if i >= l.warm {
+			late = append(late, max(0, time.Since(at)))
+		}
+		work <- due{i, at}
+	}
+	close(work)
+	group.Wait()
+	return late, cpu() - before, l.failed
+}
+
+func (l *requests) done(n int, took time.Duration, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		l.failed = errors.Join(l.failed, err)
+		return
+	}
+	if n >= l.warm {
+		l.took = append(l.took, took)
+	}
+}
+
+// pageFigure is what a page of the feed weighs, and how long one takes.
+type pageFigure struct {
+	P50    float64 `json:"p50"`
+	P99    float64 `json:"p99"`
+	JSONkB float64 `json:"jsonKB"`
+	AtomkB float64 `json:"atomKB"`
+}
+
+// pages asks for the oldest page of the feed again and again, one after another.
+func (b *bench) pages(ctx context.Context, n *gatewayNode) (pageFigure, error) {
+	writer, err := newChanges(n.broker)
+	if err != nil {
+		return pageFigure{}, err
+	}
+	defer writer.close()
+	if err := writer.write(ctx, time.Now(), 1000); err != nil {
+		return pageFigure{}, err
+	}
+	c, err := dialHTTP(ctx, n.address)
+	if err != nil {
+		return pageFigure{}, err
+	}
+	defer func() { _ = c.Close() }()
+	var f pageFigure
+	var took []time.Duration
+	for i := range 201 {
+		kind, size := "application/json", &f.JSONkB
+		if i == 200 {
+			kind, size = "application/atom+xml", &f.AtomkB
+		}
+		began := time.Now()
+		status, body, err := c.ask("GET /v1/feeds/customer-changes?from=oldest HTTP/1.1\r\nHost: bench\r\nAccept: " + kind + "\r\n\r\n")
+		if err != nil || status != http.StatusOK {
+			return f, fmt.Errorf("a page: %d %w", status, err)
+		}
+		took = append(took, time.Since(began))
+		*size = float64(len(body)) / 1000
+	}
+	f.P50, f.P99 = quantile(took, 0.5), quantile(took, 0.99)
+	b.say("a page of 100 changes: p50 %.2f ms, p99 %.2f ms, %.1f kB as JSON, %.1f kB as Atom", f.P50, f.P99, f.JSONkB, f.AtomkB)
+	return f, nil
+}
