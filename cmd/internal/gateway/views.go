@@ -119,8 +119,6 @@ func (f *freshness) run(ctx context.Context, client []kgo.Opt, log *slog.Logger)
 	}
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
-	tick := time.NewTicker(freshEvery)
-	defer tick.Stop()
 	silent := false
 	for {
 		err := f.look(ctx, adm)
@@ -138,9 +136,19 @@ func (f *freshness) run(ctx context.Context, client []kgo.Opt, log *slog.Logger)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(f.pause()):
 		}
 	}
+}
+
+// pause is how long to wait for the next look: a moment until each age is known, so that no answer lacks it for long.
+func (f *freshness) pause() time.Duration {
+	for _, w := range f.views {
+		if w.asOf.Load() == 0 {
+			return freshEvery / 20
+		}
+	}
+	return freshEvery
 }
 
 func (f *freshness) look(ctx context.Context, adm *kadm.Client) error {
