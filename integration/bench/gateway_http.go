@@ -195,11 +195,6 @@ func (b *bench) pages(ctx context.Context, n *gatewayNode) (pageFigure, error) {
 	if err := writer.write(ctx, time.Now(), 1000); err != nil {
 		return pageFigure{}, err
 	}
-	c, err := dialHTTP(ctx, n.address)
-	if err != nil {
-		return pageFigure{}, err
-	}
-	defer func() { _ = c.Close() }()
 	var f pageFigure
 	var took []time.Duration
 	for i := range 201 {
@@ -208,9 +203,9 @@ func (b *bench) pages(ctx context.Context, n *gatewayNode) (pageFigure, error) {
 			kind, size = "application/atom+xml", &f.AtomkB
 		}
 		began := time.Now()
-		status, body, err := c.ask("GET /v1/feeds/customer-changes?from=oldest HTTP/1.1\r\nHost: bench\r\nAccept: " + kind + "\r\n\r\n")
-		if err != nil || status != http.StatusOK {
-			return f, fmt.Errorf("a page: %d %w", status, err)
+		body, err := page(ctx, n.url, kind)
+		if err != nil {
+			return f, err
 		}
 		took = append(took, time.Since(began))
 		*size = float64(len(body)) / 1000
@@ -218,4 +213,23 @@ func (b *bench) pages(ctx context.Context, n *gatewayNode) (pageFigure, error) {
 	f.P50, f.P99 = quantile(took, 0.5), quantile(took, 0.99)
 	b.say("a page of 100 changes: p50 %.2f ms, p99 %.2f ms, %.1f kB as JSON, %.1f kB as Atom", f.P50, f.P99, f.JSONkB, f.AtomkB)
 	return f, nil
+}
+
+// page asks for the oldest page.
+func page(ctx context.Context, url, kind string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/feeds/customer-changes?from=oldest", nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", kind)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("a page: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%w: a page: %d", errVoid, resp.StatusCode)
+	}
+	return body, err
 }

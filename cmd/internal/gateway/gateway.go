@@ -257,5 +257,11 @@ func (g *Gateway) Ready() error {
 	if !g.feed.Ready() {
 		return errors.New("the changes of customers have not been read up to now")
 	}
-	return g.cfg.Views.ready()
+	if err := g.cfg.Views.ready(); err != nil {
+		return err
+	}
+	if !g.fresh.known() {
+		return errors.New("how fresh the views are is not known yet")
+	}
+	return nil
 }

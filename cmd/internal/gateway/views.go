@@ -141,14 +141,22 @@ func (f *freshness) run(ctx context.Context, client []kgo.Opt, log *slog.Logger)
 	}
 }
 
-// pause is how long to wait for the next look: a moment until each age is known, so that no answer lacks it for long.
+// pause is how long to wait for the next look: a moment until each age is known.
 func (f *freshness) pause() time.Duration {
-	for _, w := range f.views {
-		if w.asOf.Load() == 0 {
-			return freshEvery / 20
-		}
+	if !f.known() {
+		return freshEvery / 20
 	}
 	return freshEvery
+}
+
+// known says whether the age of every answer is.
+func (f *freshness) known() bool {
+	for _, w := range f.views {
+		if w.asOf.Load() == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *freshness) look(ctx context.Context, adm *kadm.Client) error {
