@@ -72,3 +72,6 @@ type PersonalData struct {
 
 // AvroName implements Record.
 func (*PersonalData) AvroName() string { return "utopia.private.PersonalData" }
+
+// Head is what every event and every public change has.
+func (h EventHead) Head() EventHead { return h }

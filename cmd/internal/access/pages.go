@@ -11,6 +11,7 @@ func Pages() map[string][]Role {
 		"GET /waiting":                 can["list-waiting-changes"],
 		"GET /customers/{id}":          can["get-customer"],
 		"GET /customers/{id}/versions": can["get-customer"],
+		"GET /customers/{id}/timeline": can["get-timeline"],
 		"GET /customers/{id}/move":     can["request-address-change"],
 		"POST /customers/{id}/move":    can["request-address-change"],
 		"GET /register":                can["register-customer"],

@@ -42,6 +42,7 @@ func Policy() map[string][]Role {
 		"get-customer-changes":      {CustomerRole, Clerk, Operator, Partner}, // customers: only with themselves as filter, see subject
 		"stream-customer-changes":   {CustomerRole, Clerk, Operator, Partner},
 		"get-command":               {CustomerRole, Clerk, Operator, Partner},
+		"get-timeline":              {CustomerRole, Clerk, Operator},
 		"search-customers":          {Clerk, Operator},
 		"list-waiting-changes":      {Clerk, Operator},
 		"confirm-by-link":           {Everybody},

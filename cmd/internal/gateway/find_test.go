@@ -1,14 +1,20 @@
 package gateway_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/gateway"
+	"utopia/cmd/internal/history"
+	"utopia/cmd/internal/timeline"
 )
 
 type foundPage struct {
@@ -91,5 +97,92 @@ func TestFindingCustomers(t *testing.T) {
 		if a := g.do(http.MethodGet, "/v1/address-changes/waiting"+query, ""); a.Status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", query, a.Status, a.Body)
 		}
+	}
+}
+
+// What has happened is there with what caused it, from the form to the mail to who has applied it; without the query side it says so.
+func TestATimeline(t *testing.T) {
+	w := start(t)
+	past, err := history.New(history.Config{Client: w.Client, IDs: w.IDs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- past.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	side := httptest.NewServer(past.Handler("secret"))
+	defer side.Close()
+	nobody := "http://127.0.0.1:1"
+	g := w.gateway(func(c *gateway.Config) { c.History = history.NewClient([]string{nobody, side.URL}, "secret") })
+	blind := w.gateway(func(c *gateway.Config) { c.History = history.NewClient([]string{nobody, side.URL}, "wrong") })
+	gateway.Eventually(t, time.Minute, "the query side is ready", func() bool { return past.Ready() == nil })
+	g.register("c-1")
+	g.do(http.MethodPost, "/v1/customers/c-1/address-changes", `{"reason":"moved","address":`+berlin+`}`, "Idempotency-Key", "move-1")
+	g.do(http.MethodPut, "/v1/customers/c-1", person("c-1"), "Idempotency-Key", "again")
+	g.do(http.MethodPost, "/v1/customers/c-1/address-changes/move-1/confirmation", "", "Idempotency-Key", "yes")
+	var p timeline.Page
+	find := func(kind, id string) timeline.Entry {
+		for _, e := range p.Entries {
+			if e.Kind == kind && e.ID == id {
+				return e
+			}
+		}
+		return timeline.Entry{}
+	}
+	gateway.Eventually(t, time.Minute, "everybody has applied the move", func() bool {
+		p = gateway.Decoded[timeline.Page](t, g.do(http.MethodGet, "/v1/customers/c-1/timeline", ""))
+		return find("applied", "billing/c-1@3").ID != "" && find("mail", "customer/c-1/2/1").ID != "" && slices.ContainsFunc(p.Entries, func(e timeline.Entry) bool {
+			return e.Kind == "mail" && e.Version == 3
+		})
+	})
+	for _, want := range []struct{ kind, id, cause, kindOf, outcome string }{
+		{"command", "move-1", "", "RequestAddressChange", "accepted"},
+		{"event", "c-1/2", "move-1", "AddressChangeRequested", ""},
+		{"event", "c-1/3", "yes", "CustomerMoved", ""},
+		{"command", "again", "", "RegisterCustomer", "refused"},
+		{"applied", "billing/c-1@3", "c-1/3", "", ""},
+	} {
+		if e := find(want.kind, want.id); e.Cause != want.cause || e.Type != want.kindOf || e.Outcome != want.outcome || e.At == 0 {
+			t.Errorf("want %+v, got %+v", want, e)
+		}
+	}
+	if e := find("mail", "customer/c-1/2/1"); e.Cause != "c-1/2" || p.Partial || find("command", "again").Refusal != "already_registered" {
+		t.Errorf("%+v of %+v", e, p)
+	}
+	if text := string(g.do(http.MethodGet, "/v1/customers/c-1/timeline", "").Body); strings.Contains(text, "Hopper") || strings.Contains(text, "Berlin") || strings.Contains(text, "example.org") {
+		t.Errorf("a timeline has personal data: %s", text)
+	}
+
+	// Page by page it is the same.
+	var ids []string
+	for cursor, n := "", 0; n == 0 || cursor != ""; n++ {
+		page := gateway.Decoded[timeline.Page](t, g.do(http.MethodGet, "/v1/customers/c-1/timeline?limit=1&cursor="+cursor, ""))
+		for _, e := range page.Entries {
+			if e.Kind == "command" || e.Kind == "event" {
+				ids = append(ids, e.ID)
+			}
+		}
+		if cursor = page.Next; n > 10 {
+			t.Fatal("no end")
+		}
+	}
+	if len(ids) != 7 {
+		t.Errorf("page by page: %q", ids)
+	}
+	if a := g.do(http.MethodGet, "/v1/customers/c-1/timeline?cursor=x", ""); a.Status != http.StatusBadRequest {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	if a := g.do(http.MethodGet, "/v1/customers/nobody/timeline", ""); a.Status != http.StatusNotFound {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	p = gateway.Decoded[timeline.Page](t, blind.do(http.MethodGet, "/v1/customers/c-1/timeline", ""))
+	if !p.Partial || find("event", "c-1/3").Type != "CustomerMoved" || find("applied", "billing/c-1@3").ID == "" {
+		t.Errorf("without the query side: %+v", p)
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/feed"
 	"utopia/cmd/internal/links"
+	"utopia/cmd/internal/timeline"
 	"utopia/processors/ask"
 	"utopia/schemas"
 )
@@ -55,7 +56,8 @@ type Config struct {
 	Views  Views
 	// ViewsRun says that somebody else runs the views.
 	ViewsRun bool
-	Links    links.Keys // that verify confirmation links; none: no link is good
+	History  timeline.History // the query side of the customer service; nil: timelines have what is public
+	Links    links.Keys       // that verify confirmation links; none: no link is good
 
 	// Keys and Tokens say who calls; Open lets everybody do everything, for development.
 	Keys   Keys

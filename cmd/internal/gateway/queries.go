@@ -67,6 +67,7 @@ func (g *Gateway) queryRoutes() {
 		})
 	add(g, query("get-command", "/v1/commands/{id}", "What became of a command, asked of any instance"), g.status)
 	g.findRoutes()
+	g.timelineRoutes()
 }
 
 // state answers with a row. show makes of it what is answered, and its receipt.

@@ -11,6 +11,7 @@ import (
 
 	"utopia/cmd/internal/pages"
 	"utopia/cmd/internal/smtpd"
+	"utopia/cmd/internal/timeline"
 	"utopia/processors/customer"
 	"utopia/schemas"
 )
@@ -90,17 +91,29 @@ func TestWhatWaits(t *testing.T) {
 
 func TestTheCustomersPage(t *testing.T) {
 	tn := asks(t)
-	tn.history = []schemas.Record{
-		&schemas.PublicCustomerRegistered{CustomerID: "c-1", EventHead: schemas.EventHead{Version: 1, At: schemas.Millis(tn.now)}},
-		&schemas.PublicEmailChanged{CustomerID: "c-1", EventHead: schemas.EventHead{Version: 2, At: schemas.Millis(tn.now)}, Before: "a@example.org", After: "<ada>@example.org"},
-	}
+	tn.past = timeline.Page{Next: "0a", Entries: []timeline.Entry{
+		{ID: "r-1", Kind: "command", Type: "RegisterCustomer", Outcome: "accepted", At: schemas.Millis(tn.now)},
+		{ID: "c-1/1", Kind: "event", Type: "CustomerRegistered", Version: 1, Cause: "r-1", At: schemas.Millis(tn.now)},
+		{ID: "billing/c-1@1", Kind: "applied", Service: "billing", Version: 1, Cause: "c-1/1", At: schemas.Millis(tn.now)},
+		{ID: "k-1", Kind: "command", Type: "ConfirmAddressChange", Change: "r-1", Outcome: "refused", Refusal: "<other>", At: schemas.Millis(tn.now)},
+	}}
 	h := tn.clerk(t)
 	w := get(h, "/customers/c-1?after=customer/c-1@2")
 	has(t, w, 200, "It waits for the customer to follow the link in the mail.", "4 March 2026, 12:00 UTC</time> (in 3 days)", "12.50 EUR",
-		"Versions applied: Customer 2, Billing 1, Notification 0", "E-mail address changed", "&lt;ada&gt;@example.org", "Netherlands", `href="/customers/c-1/move"`)
-	if i, j := strings.Index(w.Body.String(), "E-mail address changed"), strings.Index(w.Body.String(), "<strong>Registered"); i > j {
-		t.Error("the history is not newest first")
+		"Versions applied: Customer 2, Billing 1, Notification 0", "Netherlands", `href="/customers/c-1/move"`)
+	for _, path := range []string{"/customers/c-1", "/customers/c-1/timeline"} {
+		w := get(h, path)
+		has(t, w, 200, "Register customer</strong>", "Confirm address change</strong>", "refused (&lt;other&gt;)", `href="#command-r-1"`, `href="/customers/c-1/timeline?before=0a"`)
+		body := w.Body.String() // each effect is in the list of its cause
+		command, event, applied, end := strings.Index(body, `id="command-r-1"`), strings.Index(body, `id="event-c-1/1"`), strings.Index(body, "Billing has applied"), strings.Index(body, `id="command-k-1"`)
+		if command > event || event > applied || applied > end || strings.Count(body[command:applied], "led to:") != 2 {
+			t.Errorf("%s: %d %d %d %d", path, command, event, applied, end)
+		}
 	}
+	has(t, get(h, "/customers/c-1/timeline?before=%3F"), 400, "No such page")
+	has(t, get(h, "/customers/c-9/timeline"), 404, "Nobody is known as c-9")
+	tn.past.Partial = true
+	has(t, get(h, "/customers/c-1"), 200, "The query side of the customer service does not answer")
 	has(t, get(h, "/customers/c-1/versions"), 200, "customer 2, billing 5")
 	tn.must(t, "c-1", customer.RecordUndeliverable{Mail: 2, Detail: "recipient"})
 	has(t, get(h, "/customers/c-1"), 200, "did not arrive (recipient)")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -14,8 +13,7 @@ import (
 )
 
 const (
-	freshWithin   = 2 * time.Second         // how long a page waits for what was just asked
-	historyWithin = 1500 * time.Millisecond // and for the history
+	freshWithin = 2 * time.Second // how long a page waits for what was just asked
 )
 
 func (h *handler) front(w http.ResponseWriter, _ *http.Request) {
@@ -36,26 +34,16 @@ type applied struct {
 	Known   bool
 }
 
-// change is one line of the history.
-type change struct {
-	Version       int64
-	At            int64
-	What          string
-	Before, After string
-}
-
 type customerPage struct {
 	*schemas.CustomerState
-	Waits    string // why the pending change has not taken effect
-	Applied  []applied
-	Billing  *schemas.BillingState
-	Notices  []schemas.Notice
-	History  []change
-	NoneRead bool // the history could not be read
-	Complete bool // it begins with the registration
-	Inbox    bool
-	Line     string // which versions are applied
-	Seen     string // how far everything on the page is
+	Waits   string // why the pending change has not taken effect
+	Applied []applied
+	Billing *schemas.BillingState
+	Notices []schemas.Notice
+	Past    past
+	Inbox   bool
+	Line    string // which versions are applied
+	Seen    string // how far everything on the page is
 }
 
 func (h *handler) customer(w http.ResponseWriter, r *http.Request) {
@@ -72,7 +60,7 @@ func (h *handler) customer(w http.ResponseWriter, r *http.Request) {
 	if notification != nil {
 		p.Notices = notification.Notices
 	}
-	h.addHistory(r.Context(), &p)
+	p.Past = h.past(r.Context(), id, "")
 	h.show(w, http.StatusOK, "customer", page{Title: c.Name, Script: "live.js", Place: "/customers/", Data: p})
 }
 
@@ -160,50 +148,4 @@ func waits(p *schemas.PendingChange) string {
 		return "It waits for the customer's answer, but the mail that asks for it did not arrive (" + p.Undeliverable + ")."
 	}
 	return "It waits for the customer to follow the link in the mail."
-}
-
-func (h *handler) addHistory(ctx context.Context, p *customerPage) {
-	reading, cancel := context.WithTimeout(ctx, historyWithin)
-	defer cancel()
-	records, err := h.cfg.Clerk.History(reading, p.CustomerID)
-	if err != nil {
-		h.cfg.Logger.Warn("the history of a customer cannot be read", slog.Any("error", err))
-		p.NoneRead = true
-	}
-	for _, rec := range records {
-		c, ok := describe(rec)
-		if !ok {
-			continue
-		}
-		_, registered := rec.(*schemas.PublicCustomerRegistered)
-		p.Complete = p.Complete || registered
-		p.History = append([]change{c}, p.History...) // newest first
-	}
-}
-
-// describe says what a public change was; ok is false for one that this release does not know.
-func describe(rec schemas.Record) (c change, ok bool) {
-	switch r := rec.(type) {
-	case *schemas.PublicCustomerRegistered:
-		return change{Version: r.Version, At: r.At, What: "Registered", After: addressText(r.Address.Address)}, true
-	case *schemas.PublicCustomerMoved:
-		return change{Version: r.Version, At: r.At, What: "Moved" + by(r.After), Before: addressText(r.Before.Address), After: addressText(r.After.Address)}, true
-	case *schemas.PublicAddressCorrected:
-		return change{Version: r.Version, At: r.At, What: "Address corrected" + by(r.After), Before: addressText(r.Before.Address), After: addressText(r.After.Address)}, true
-	case *schemas.PublicEmailChanged:
-		return change{Version: r.Version, At: r.At, What: "E-mail address changed", Before: r.Before, After: r.After}, true
-	case *schemas.PublicCustomerClosed:
-		return change{Version: r.Version, At: r.At, What: "Closed"}, true
-	case *schemas.PublicCustomerErased:
-		return change{Version: r.Version, At: r.At, What: "Erased"}, true
-	}
-	return change{}, false
-}
-
-// by says which system of record told an address.
-func by(r schemas.Residence) string {
-	if r.Source == "" {
-		return ""
-	}
-	return ", says " + r.Source
 }

@@ -70,7 +70,7 @@ func (h *handler) as(c access.Caller) *handler {
 		inside.cfg.Customers = maskedCustomers{h.cfg.Customers}
 		masked := *h.cfg.Clerk
 		masked.Billing, masked.Notifications = maskedBilling{h.cfg.Clerk.Billing}, maskedNotifications{h.cfg.Clerk.Notifications}
-		masked.History, masked.Inbox = noHistory, nil
+		masked.Timeline, masked.Inbox = noTimeline{}, nil
 		inside.cfg.Clerk = &masked
 	}
 	return &inside

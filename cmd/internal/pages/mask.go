@@ -3,6 +3,7 @@ package pages
 import (
 	"context"
 
+	"utopia/cmd/internal/timeline"
 	"utopia/processors"
 	"utopia/schemas"
 )
@@ -91,4 +92,10 @@ func (m maskedNotifications) Get(key string) (*schemas.NotificationState, error)
 	return &schemas.NotificationState{CustomerID: s.CustomerID, Version: s.Version, CustomerVersion: s.CustomerVersion}, nil
 }
 
-func noHistory(context.Context, string) ([]schemas.Record, error) { return nil, nil }
+// noTimeline is the timeline of those who may not ask for one over the API either.
+type noTimeline struct{}
+
+// Read is empty.
+func (noTimeline) Read(context.Context, string, string, int) (timeline.Page, error) {
+	return timeline.Page{}, nil
+}

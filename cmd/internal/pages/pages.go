@@ -23,6 +23,7 @@ import (
 	"utopia/cmd/internal/access"
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/smtpd"
+	"utopia/cmd/internal/timeline"
 	"utopia/processors"
 	"utopia/processors/eos"
 	"utopia/schemas"
@@ -55,6 +56,11 @@ type CustomerView interface {
 	Waiting(waitsFor, cursor string, limit int) (processors.CustomerPage, error)
 }
 
+// Timeline tells what has happened about a customer, page by page; timeline.Sources is one.
+type Timeline interface {
+	Read(ctx context.Context, id, before string, limit int) (timeline.Page, error)
+}
+
 // Inbox holds mails that were sent; *smtpd.Server is one.
 type Inbox interface{ Mails() []smtpd.Mail }
 
@@ -78,8 +84,8 @@ type Config struct {
 type Clerk struct {
 	Billing       View[*schemas.BillingState]
 	Notifications View[*schemas.NotificationState]
-	// History returns what customer.changes.v1 has about a customer, oldest first.
-	History func(ctx context.Context, id string) ([]schemas.Record, error)
+	// Timeline is what has happened about a customer; timeline.Sources is one.
+	Timeline Timeline
 	// Sample is people who may be registered with one click.
 	Sample []schemas.RegisterCustomer
 	// Inbox, if set, adds the development mail pages.
@@ -157,6 +163,7 @@ func (h *handler) clerkPages(mux *http.ServeMux) {
 	h.page(mux, "GET /waiting", (*handler).waiting)
 	h.page(mux, "GET /customers/{id}", (*handler).customer)
 	h.page(mux, "GET /customers/{id}/versions", (*handler).versions)
+	h.page(mux, "GET /customers/{id}/timeline", (*handler).timeline)
 	h.page(mux, "GET /customers/{id}/move", (*handler).moveForm)
 	h.page(mux, "POST /customers/{id}/move", (*handler).move)
 	h.page(mux, "GET /register", (*handler).registerForm)

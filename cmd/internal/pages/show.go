@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/language"
 	"golang.org/x/text/language/display"
 
+	"utopia/cmd/internal/timeline"
 	"utopia/processors/letters"
 	"utopia/processors/postal"
 	"utopia/schemas"
@@ -25,6 +26,18 @@ func (h *handler) functions() template.FuncMap {
 		"until":   func(ms int64) string { return span(schemas.Time(ms).Sub(h.now())) },
 		"since":   func(ms int64) string { return lasting(h.now().Sub(schemas.Time(ms))) },
 		"waits":   waits,
+		"what":    what,
+		"kind": func(e timeline.Entry) string {
+			switch {
+			case e.Outcome == schemas.OutcomeRefused || e.Outcome == "undeliverable":
+				return "bad"
+			case e.Kind == "event":
+				return "good"
+			case e.Kind == "command":
+				return "wait"
+			}
+			return ""
+		},
 		"money": func(cents int64, currency string) string {
 			return fmt.Sprintf("%d.%02d %s", cents/100, cents%100, currency)
 		},

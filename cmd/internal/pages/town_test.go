@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"utopia/cmd/internal/access"
+	"utopia/cmd/internal/history"
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/login"
 	"utopia/cmd/internal/pages"
 	"utopia/cmd/internal/smtpd"
+	"utopia/cmd/internal/timeline"
 	"utopia/processors"
 	"utopia/processors/customer"
 	"utopia/processors/postal"
@@ -35,7 +37,7 @@ type town struct {
 	asked   int
 	down    error
 	mails   []smtpd.Mail
-	history []schemas.Record
+	past    timeline.Page
 }
 
 func newTown(t *testing.T) *town {
@@ -153,6 +155,17 @@ func (tn *town) page(cursor string, limit int, keep func(*schemas.CustomerState)
 	return p, nil
 }
 
+// Read is the timeline that a test has given.
+func (tn *town) Read(_ context.Context, id, before string, _ int) (timeline.Page, error) {
+	if before == "?" {
+		return timeline.Page{}, history.ErrCursor
+	}
+	if _, ok := tn.rows[id]; !ok {
+		return timeline.Page{}, processors.ErrNotFound
+	}
+	return tn.past, nil
+}
+
 func (tn *town) Mails() []smtpd.Mail { return tn.mails }
 
 func public(key string, s customer.State) *schemas.CustomerState {
@@ -218,7 +231,7 @@ func (tn *town) clerk(t *testing.T, change ...func(*pages.Config)) http.Handler 
 		c.Clerk = &pages.Clerk{
 			Billing:       view[*schemas.BillingState]{"c-1": {CustomerID: "c-1", Version: 5, CustomerVersion: 1, Address: schemas.Address(gouda.Fields()), Open: []schemas.Invoice{{InvoiceID: "i-7", AmountCents: 1250, Currency: "EUR"}}}},
 			Notifications: view[*schemas.NotificationState]{},
-			History:       func(context.Context, string) ([]schemas.Record, error) { return tn.history, nil },
+			Timeline:      tn,
 			Inbox:         tn,
 			Sample:        []schemas.RegisterCustomer{{CustomerID: "s-1", Name: "Ōe <i>", Email: "oe@example.jp", Language: "ja", Address: schemas.Address{Country: "JP", Region: "東京都", PostCode: "100-0001", Street: "千代田1"}}},
 		}

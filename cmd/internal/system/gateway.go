@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"utopia/cmd/internal/gateway"
+	"utopia/cmd/internal/history"
 	"utopia/cmd/internal/run"
 	"utopia/cmd/internal/smtpd"
 	"utopia/processors"
@@ -17,8 +18,13 @@ func (s *System) openGateway(context.Context) error {
 	if err != nil {
 		return err
 	}
+	past, err := history.New(history.Config{Client: s.Client, IDs: s.IDs, Logger: s.cfg.Logger})
+	if err != nil {
+		return err
+	}
 	g, err := gateway.New(gateway.Config{
-		Client: s.Client, IDs: s.IDs, Links: s.Keys, Open: true, Logger: s.cfg.Logger, ViewsRun: true,
+		History: past,
+		Client:  s.Client, IDs: s.IDs, Links: s.Keys, Open: true, Logger: s.cfg.Logger, ViewsRun: true,
 		Views: gateway.Views{Customers: s.Customers, Billing: s.Billing, Notifications: s.Notifications, Mails: mails},
 	})
 	if err != nil {
@@ -27,10 +33,12 @@ func (s *System) openGateway(context.Context) error {
 	s.parts = append(
 		s.parts,
 		run.Part{Name: "mail view", Run: mails.Run, Ready: readiness(mails.Ready)},
+		run.Part{Name: "customer query side", Run: past.Run, Ready: past.Ready},
 		run.Part{Name: "gateway", Run: g.Run, Ready: g.Ready},
 	)
 	h := smtpd.LocalOnly(g.Handler())
 	s.api.Store(&h)
+	s.timeline = g.Timeline()
 	return nil
 }
 

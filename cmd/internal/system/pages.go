@@ -2,16 +2,12 @@ package system
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"utopia/cmd/internal/access"
-	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/login"
 	"utopia/cmd/internal/pages"
@@ -49,10 +45,6 @@ func (s *System) openPages(ctx context.Context) error {
 		return fmt.Errorf("pages: %w", err)
 	}
 	s.closers = append(s.closers, client.Close)
-	codec, err := schemas.NewCodec(topics.CustomerChanges.Name, s.IDs)
-	if err != nil {
-		return fmt.Errorf("pages: %w", err)
-	}
 	people, err := sampled()
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
@@ -70,7 +62,7 @@ func (s *System) openPages(ctx context.Context) error {
 		Keys:  s.Keys, Ask: client, Customers: processors.Customers{View: s.Customers}, Logger: s.cfg.Logger, Banner: banner,
 		Clerk: &pages.Clerk{
 			Billing: s.Billing, Notifications: s.Notifications, Inbox: s.Inbox, Sample: people, Type: s.commandLines, Terminal: s.terminal(),
-			History: func(ctx context.Context, id string) ([]schemas.Record, error) { return s.history(ctx, codec, id) },
+			Timeline: s.timeline,
 			Links: []pages.Place{
 				{Name: "Kafka", Path: s.Broker},
 				{Name: "Schema registry", Path: s.RegistryURL},
@@ -129,25 +121,6 @@ func sampled() ([]schemas.RegisterCustomer, error) {
 		})
 	}
 	return some, nil
-}
-
-// history reads what the public topic has about a customer, oldest first.
-func (s *System) history(ctx context.Context, codec *schemas.Codec, id string) ([]schemas.Record, error) {
-	var records []schemas.Record
-	partition := topics.Partition(id, cluster.EmbeddedSizes().Partitions)
-	err := cluster.Scan(ctx, s.Client, cluster.Range{Topic: topics.CustomerChanges.Name, Partition: partition}, func(r *kgo.Record) error {
-		if string(r.Key) != id {
-			return nil
-		}
-		if rec, err := codec.Decode(r.Value); err == nil { // else newer than this code
-			records = append(records, rec)
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return records, fmt.Errorf("history: %w", err)
-	}
-	return records, err
 }
 
 // commandLines says for each link of a mail what to type. A link that has expired, or that this system did not sign, has

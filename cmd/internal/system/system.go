@@ -27,6 +27,7 @@ import (
 	"utopia/cmd/internal/registry"
 	"utopia/cmd/internal/run"
 	"utopia/cmd/internal/smtpd"
+	"utopia/cmd/internal/timeline"
 	"utopia/processors"
 	"utopia/processors/eos"
 	"utopia/schemas"
@@ -74,13 +75,14 @@ type System struct {
 	Keys          links.Keys
 	KeyFile       string
 
-	pages   atomic.Pointer[http.Handler]
-	server  run.Server
-	api     atomic.Pointer[http.Handler]
-	cfg     Config
-	state   string
-	closers []func()
-	parts   []run.Part
+	pages    atomic.Pointer[http.Handler]
+	server   run.Server
+	api      atomic.Pointer[http.Handler]
+	timeline timeline.Sources
+	cfg      Config
+	state    string
+	closers  []func()
+	parts    []run.Part
 }
 
 // New opens directory and ports and makes everything ready to run. ErrPortInUse, ErrInUse. Close it if Run is not called.
@@ -95,7 +97,7 @@ func New(ctx context.Context, cfg Config) (*System, error) {
 
 func (s *System) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		s.openDir, s.openBroker, s.openRegistry, s.openHTTP, s.openMail, s.openViews, s.openPages, s.openGateway, s.openProcessors,
+		s.openDir, s.openBroker, s.openRegistry, s.openHTTP, s.openMail, s.openViews, s.openGateway, s.openPages, s.openProcessors,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
