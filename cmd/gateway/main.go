@@ -33,6 +33,9 @@ and it ends with exit code 0 within five seconds. A cluster or registry that is 
 start is waited for; one that goes away later leaves queries, which are answered with their
 age, while commands are refused with 503. --http answers /livez, /readyz and /metrics.
 
+With --pages it serves the pages for people, too, who log in at --oidc-issuer; their role is the
+token's claim utopia_role, and whose they are utopia_customer.
+
 Each instance keeps complete copies of the public states: in --state-dir, or in memory.`,
 		Commands: []func(service.Spec, service.Streams) *cobra.Command{newKeyCommand},
 	}
@@ -64,7 +67,7 @@ func serving(e *service.Env) ([]run.Part, error) {
 			return nil, run.Usagef("--api-keys: %w", err)
 		}
 	}
-	if c.OIDCIssuer != "" {
+	if c.OIDCAudience != "" {
 		cfg.Tokens = gateway.NewTokens(c.OIDCIssuer, c.OIDCAudience, nil, nil)
 	}
 	if c.ListenCert != "" {
@@ -82,6 +85,13 @@ func serving(e *service.Env) ([]run.Part, error) {
 		return nil, err
 	}
 	watch(e, g)
+	if c.Pages {
+		h, err := openPages(e, g, cfg)
+		if err != nil {
+			return nil, err
+		}
+		g.Mount(h)
+	}
 	return []run.Part{{Name: "gateway", Run: g.Run, Ready: g.Ready}}, nil
 }
 

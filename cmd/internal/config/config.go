@@ -100,6 +100,13 @@ type Config struct {
 	AddressHeader string
 	DrainDelay    time.Duration
 
+	Pages                bool
+	PagesURL             string
+	SessionKeys          string
+	OIDCClientID         string
+	OIDCClientSecret     string // environment or file only
+	OIDCClientSecretFile string
+
 	sets    Set
 	origins map[string]string
 	ignored []string
@@ -212,6 +219,12 @@ func gatewaySettings() []setting {
 		text(Gateway, "api-keys", "`file` with the hashes of API keys: gateway new-api-key", func(c *Config) *string { return &c.APIKeys }),
 		text(Gateway, "oidc-issuer", "OpenID Connect issuer's `URL`: its tokens (JWT) are taken", func(c *Config) *string { return &c.OIDCIssuer }),
 		text(Gateway, "oidc-audience", "`audience` that tokens must be for", func(c *Config) *string { return &c.OIDCAudience }),
+		flag(Gateway, "pages", "serve the pages, too, to those who log in at --oidc-issuer", func(c *Config) *bool { return &c.Pages }),
+		text(Gateway, "pages-url", "the pages' own `URL`, as browsers see it, such as https://utopia.example; the issuer must allow URL/login/callback", func(c *Config) *string { return &c.PagesURL }),
+		text(Gateway, "session-keys", "`file` with the keys that seal sessions, newest first, the same for all instances; mail new-link-key makes one, too", func(c *Config) *string { return &c.SessionKeys }),
+		text(Gateway, "oidc-client-id", "`id` that the pages have at --oidc-issuer", func(c *Config) *string { return &c.OIDCClientID }),
+		secret(Gateway, "oidc-client-secret", func(c *Config) *string { return &c.OIDCClientSecret }),
+		text(Gateway, "oidc-client-secret-file", "`file` with the secret of --oidc-client-id; or set UTOPIA_OIDC_CLIENT_SECRET", func(c *Config) *string { return &c.OIDCClientSecretFile }),
 		flag(Gateway, "open", "for development: nobody has to say who they are; loopback only", func(c *Config) *bool { return &c.Open }),
 		number(Gateway, "rate", "requests a `second` of each caller, twice as many at once; 0: no limit", func(c *Config) *float64 { return &c.Rate }),
 		number(Gateway, "public-rate", "confirmations a `second` from each address, ten times as many at once; 0: no limit", func(c *Config) *float64 { return &c.PublicRate }),

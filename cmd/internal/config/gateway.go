@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/tls"
+	"net"
 	"net/url"
 	"time"
 )
@@ -22,6 +23,7 @@ func (c *Config) checkGateway() []error {
 		}
 	}
 	errs = append(errs, c.checkCallers()...)
+	errs = append(errs, c.checkPages()...)
 	if c.Rate < 0 {
 		errs = append(errs, c.wrong("rate", "%g is less than nothing", c.Rate))
 	}
@@ -43,7 +45,7 @@ func (c *Config) checkGateway() []error {
 // checkCallers wants to know who may call: there is no default that lets anybody in.
 func (c *Config) checkCallers() []error {
 	var errs []error
-	if c.APIKeys == "" && c.OIDCIssuer == "" && !c.Open {
+	if c.APIKeys == "" && c.OIDCIssuer == "" && !c.Open && !c.Pages {
 		errs = append(errs, c.wrong("api-keys", "nobody could call: name a file of keys (gateway new-api-key), or --oidc-issuer; for development, --open"))
 	}
 	if c.Open && !loopback(c.Listen) {
@@ -54,7 +56,7 @@ func (c *Config) checkCallers() []error {
 			errs = append(errs, c.wrong("api-keys", "%s", err))
 		}
 	}
-	if (c.OIDCIssuer == "") != (c.OIDCAudience == "") {
+	if c.OIDCAudience != "" && c.OIDCIssuer == "" || c.OIDCIssuer != "" && c.OIDCAudience == "" && !c.Pages {
 		errs = append(errs, c.wrong("oidc-audience", "tokens need both --oidc-issuer and --oidc-audience"))
 	}
 	if c.OIDCIssuer != "" {
@@ -64,4 +66,55 @@ func (c *Config) checkCallers() []error {
 		}
 	}
 	return errs
+}
+
+// checkPages wants everything that logging in needs, and nothing that would have no effect.
+func (c *Config) checkPages() []error {
+	needed := []struct{ name, value, why string }{
+		{"oidc-issuer", c.OIDCIssuer, "pages need somewhere to log in"},
+		{"oidc-client-id", c.OIDCClientID, "who the pages are at the issuer"},
+		{"session-keys", c.SessionKeys, "sessions are sealed with them; mail new-link-key --out makes a file"},
+		{"pages-url", c.PagesURL, "where the issuer sends people back to"},
+	}
+	var errs []error
+	for _, n := range needed {
+		switch {
+		case c.Pages && n.value == "":
+			errs = append(errs, c.wrong(n.name, "needed with --pages: %s", n.why))
+		case !c.Pages && n.value != "" && n.name != "oidc-issuer":
+			errs = append(errs, c.wrong(n.name, "has no effect without --pages"))
+		}
+	}
+	if c.Pages && c.PagesURL != "" && !ownURL(c.PagesURL) {
+		errs = append(errs, c.wrong("pages-url", "not a URL of https, or of http on a loopback address, without a path"))
+	}
+	if c.OIDCClientSecret != "" || c.OIDCClientSecretFile != "" {
+		if !c.Pages {
+			errs = append(errs, c.wrong("oidc-client-secret-file", "has no effect without --pages"))
+		} else if err := c.checkPassword("oidc-client-secret", c.OIDCClientSecret, c.OIDCClientSecretFile); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// ownURL says whether pages can be served under a URL: a session must not travel in the clear.
+func ownURL(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return false
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), "80")
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && loopback(host)
+}
+
+// ClientSecret returns the secret of --oidc-client-id, empty for a public client.
+func (c *Config) ClientSecret() (string, error) {
+	if c.OIDCClientSecretFile != "" {
+		return readSecret(c.OIDCClientSecretFile)
+	}
+	return c.OIDCClientSecret, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -107,9 +108,18 @@ func (g *Gateway) authenticate(ctx huma.Context, address string) (Caller, *Probl
 
 // address is where a request comes from: of an IPv6 address the network, which is what one household has.
 func (g *Gateway) address(ctx huma.Context) string {
-	host := remote(ctx)
+	return g.network(ctx.RemoteAddr(), ctx.Header(g.cfg.AddressHeader))
+}
+
+// addressOf is the same of a request that is not the API's.
+func (g *Gateway) addressOf(r *http.Request) string {
+	return g.network(r.RemoteAddr, r.Header.Get(g.cfg.AddressHeader))
+}
+
+func (g *Gateway) network(remoteAddr, header string) string {
+	host := remote(remoteAddr)
 	if g.cfg.AddressHeader != "" {
-		all := strings.Split(ctx.Header(g.cfg.AddressHeader), ",") // the last one is what our own proxy has seen
+		all := strings.Split(header, ",") // the last one is what our own proxy has seen
 		if last := strings.TrimSpace(all[len(all)-1]); last != "" {
 			host = last
 		}
@@ -126,10 +136,10 @@ func (g *Gateway) address(ctx huma.Context) string {
 	return ip.String()
 }
 
-func remote(ctx huma.Context) string {
-	host, _, err := net.SplitHostPort(ctx.RemoteAddr())
+func remote(address string) string {
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return ctx.RemoteAddr()
+		return address
 	}
 	return host
 }

@@ -89,6 +89,7 @@ type Gateway struct {
 	now      func() time.Time
 	api      huma.API
 	handler  http.Handler
+	pages    http.Handler // nil: none
 	fresh    *freshness
 	policy   map[string][]Role
 	callers  *limits

@@ -41,7 +41,7 @@ func (g *Gateway) routes() http.Handler {
 
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { write(w, problem(codeCrossOrigin)) }))
-	return g.outermost(guard.Handler(mux))
+	return g.outermost(g.beside(guard.Handler(mux)))
 }
 
 // document is the head of the OpenAPI document. Nothing of it is loaded from elsewhere.
