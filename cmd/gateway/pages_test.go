@@ -88,33 +88,36 @@ func TestItServesPages(t *testing.T) {
 	}
 	browser := &http.Client{Jar: jar}
 	defer browser.CloseIdleConnections()
-	open := func(path string) (*http.Response, string) {
+	type answer struct {
+		status          int
+		url, kind, body string
+	}
+	open := func(path string) answer {
 		resp, err := browser.Get("http://" + address + path)
 		if err != nil {
-			return nil, err.Error()
+			return answer{body: err.Error()}
 		}
 		defer func() { _ = resp.Body.Close() }()
 		b, _ := io.ReadAll(resp.Body)
-		return resp, string(b)
+		return answer{resp.StatusCode, resp.Request.URL.Path, resp.Header.Get("Content-Type"), string(b)}
 	}
 	for limit := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if resp, body := open("/readyz"); resp != nil && resp.StatusCode == http.StatusOK {
+		if a := open("/readyz"); a.status == http.StatusOK {
 			break
 		} else if time.Now().After(limit) {
-			t.Fatal(body)
+			t.Fatal(a)
 		}
 	}
-	resp, body := open("/register")
-	if resp.StatusCode != http.StatusOK || resp.Request.URL.Path != "/register" || !strings.Contains(body, "You are a clerk.") {
-		t.Fatalf("%d %s\n%s", resp.StatusCode, resp.Request.URL, body)
+	if a := open("/register"); a.status != http.StatusOK || a.url != "/register" || !strings.Contains(a.body, "You are a clerk.") {
+		t.Fatal(a)
 	}
-	if resp, body = open("/customers/c-1"); resp.StatusCode != http.StatusNotFound || !strings.Contains(body, "Nobody is known as c-1") {
-		t.Errorf("%d\n%s", resp.StatusCode, body)
+	if a := open("/customers/c-1"); a.status != http.StatusNotFound || !strings.Contains(a.body, "Nobody is known as c-1") {
+		t.Error(a)
 	}
-	if resp, body = open("/v1/customers/c-1"); resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("Content-Type") != "application/problem+json" {
-		t.Errorf("%d\n%s", resp.StatusCode, body)
+	if a := open("/v1/customers/c-1"); a.status != http.StatusUnauthorized || a.kind != "application/problem+json" {
+		t.Error(a)
 	}
-	if resp, body = open("/nowhere"); resp.StatusCode != http.StatusNotFound || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
-		t.Errorf("%d\n%s", resp.StatusCode, body)
+	if a := open("/nowhere"); a.status != http.StatusNotFound || !strings.HasPrefix(a.kind, "text/html") {
+		t.Error(a)
 	}
 }

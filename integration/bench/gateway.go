@@ -70,22 +70,22 @@ func (b *bench) gateway(ctx context.Context) (*gatewayReport, error) {
 		return nil, err
 	}
 	r := &gatewayReport{}
-	size := time.Duration(3)
+	short, long := 15*time.Second, 21*time.Second
 	if b.quick {
-		size = 1
+		short, long = short/3, long/3
 	}
 	for _, measure := range []func(*gatewayNode) error{
 		func(n *gatewayNode) (err error) {
-			r.Commands, err = b.http(ctx, n, "command", 1000, 3*time.Second, size*5*time.Second, registration)
+			r.Commands, err = b.http(ctx, n, "command", 1000, 3*time.Second, short, registration)
 			return err
 		},
 		func(n *gatewayNode) (err error) {
-			r.Queries, err = b.http(ctx, n, "query", 10_000, 3*time.Second, size*5*time.Second, question)
+			r.Queries, err = b.http(ctx, n, "query", 10_000, 3*time.Second, short, question)
 			return err
 		},
 		func(n *gatewayNode) (err error) {
 			if r.Pages, err = b.pages(ctx, n); err == nil {
-				r.Streams, err = b.fan(ctx, n, fan{clients: 1000, rate: 1000, warm: 5 * time.Second, measure: size * 7 * time.Second})
+				r.Streams, err = b.fan(ctx, n, fan{clients: 1000, rate: 1000, warm: 5 * time.Second, measure: long})
 			}
 			return err
 		},
