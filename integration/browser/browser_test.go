@@ -188,13 +188,13 @@ func keep(b *tab, name string) {
 	}
 }
 
-// The README shows two pictures of what this test has seen, small enough to be loaded by anybody.
+// The README shows pictures of what this test has seen, small enough to be loaded by anybody.
 func TestPictures(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"mail", "customer"} {
+	for _, name := range []string{"mail", "customer", "timeline"} {
 		path := "pictures/" + name + ".png"
 		b, err := os.ReadFile(path)
 		if err != nil {
