@@ -215,7 +215,8 @@ func (a *app) dlqRetryCommand() *cobra.Command {
 		Use: "retry REF...", Short: "Send dead letters again to the topic they came from",
 		Long: `Produces the record again, key and value byte for byte as received, with the header
 utopia-retry-of. Do it once the code can handle it. The dead letter stays where it is
-until its retention ends; a command that was handled already is recognised by its id.`,
+until its retention ends; a command that was handled already is recognised by its id.
+A state that a later one has replaced is not sent again.`,
 		Example: "utopia dlq retry customer.commands.v1.dlq/3/0",
 		Args:    cli.Args("REF..."),
 	}

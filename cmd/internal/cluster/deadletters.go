@@ -30,6 +30,10 @@ const (
 // longer, there.
 var ErrNoDeadLetter = errors.New("there is no such dead letter")
 
+// ErrOvertaken is returned for a dead letter of a compacted topic that has a later record of the same key: sent again, the old state
+// would be the newest for everybody who reads the topic.
+var ErrOvertaken = errors.New("there is a later record of this key")
+
 // Ref points at one record.
 type Ref struct {
 	Topic     string
@@ -154,7 +158,7 @@ func FindDeadLetter(ctx context.Context, opts []kgo.Opt, ref Ref) (DeadLetter, e
 // as received, foreign headers kept, and utopia-retry-of naming the dead letter,
 // so that it no longer counts as an outcome. The key decides about the
 // partition; a record without a key returns to the one it came from. It returns
-// where the record landed.
+// where the record landed, or ErrOvertaken.
 func Retry(ctx context.Context, opts []kgo.Opt, d DeadLetter) (Ref, error) {
 	origin, ok := topics.ByName(d.Origin.Topic)
 	if !ok || !origin.Input() {
@@ -180,6 +184,11 @@ func Retry(ctx context.Context, opts []kgo.Opt, d DeadLetter) (Ref, error) {
 	if d.Record.Key != nil {
 		again.Partition = topics.Partition(string(d.Record.Key), n)
 	}
+	if origin.Cleanup == topics.Compact {
+		if err := notOvertaken(ctx, opts, d, again.Partition); err != nil {
+			return Ref{}, err
+		}
+	}
 	for _, h := range d.Record.Headers {
 		if !strings.HasPrefix(h.Key, headerPrefix) {
 			again.Headers = append(again.Headers, h)
@@ -197,4 +206,15 @@ func Retry(ctx context.Context, opts []kgo.Opt, d DeadLetter) (Ref, error) {
 		return Ref{}, fmt.Errorf("produce to %s: %w", origin.Name, err)
 	}
 	return Ref{again.Topic, again.Partition, again.Offset}, nil
+}
+
+// notOvertaken looks for a later record of the dead letter's key. One that comes between this and the retry is not seen: what is read here is what
+// an operator could have read.
+func notOvertaken(ctx context.Context, opts []kgo.Opt, d DeadLetter, partition int32) error {
+	return Scan(ctx, opts, Range{Topic: d.Origin.Topic, Partition: partition, From: d.Origin.Offset + 1}, func(r *kgo.Record) error {
+		if string(r.Key) == string(d.Record.Key) {
+			return fmt.Errorf("dead letter %s: %w, %s; whoever could not handle the old one has that", d.Ref, ErrOvertaken, Ref{r.Topic, r.Partition, r.Offset})
+		}
+		return nil
+	})
 }

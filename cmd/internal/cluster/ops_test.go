@@ -82,6 +82,42 @@ func TestADeadLetterIsListedFoundAndSentAgainAsReceived(t *testing.T) {
 	}
 }
 
+// An old state that is sent again would be the newest for everybody. It may be sent again only while it is the newest anyway.
+func TestAnOldStateIsNotSentAgain(t *testing.T) {
+	f := applied(t)
+	state := topics.CustomerState.Name
+	cl, err := kgo.NewClient(append(f.opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	put := func(key, value string) int64 {
+		t.Helper()
+		r := &kgo.Record{Topic: state, Partition: topics.Partition("c-17", 4), Key: []byte(key), Value: []byte(value)}
+		if err := cl.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		return r.Offset
+	}
+	old := put("c-17", "old")
+	put("c-18", "of somebody else")
+	d := cluster.DeadLetter{
+		Ref:    cluster.Ref{Topic: topics.CustomerState.DLQ().Name},
+		Origin: cluster.Ref{Topic: state, Partition: topics.Partition("c-17", 4), Offset: old},
+		Record: &kgo.Record{Key: []byte("c-17"), Value: []byte("old")},
+	}
+	if at, err := cluster.Retry(t.Context(), f.opts, d); err != nil || at.Offset != old+2 {
+		t.Errorf("the newest state: %v %v", at, err)
+	}
+	if _, err := cluster.Retry(t.Context(), f.opts, d); !errors.Is(err, cluster.ErrOvertaken) {
+		t.Errorf("a second time: %v", err)
+	}
+	put("c-17", "new")
+	if _, err := cluster.Retry(t.Context(), f.opts, d); !errors.Is(err, cluster.ErrOvertaken) {
+		t.Errorf("an old state: %v", err)
+	}
+}
+
 func TestADeadLetterThatIsNotThereOrFromElsewhere(t *testing.T) {
 	f := applied(t)
 	_, err := cluster.FindDeadLetter(t.Context(), f.opts, cluster.Ref{Topic: topics.CustomerCommands.DLQ().Name, Partition: 1, Offset: 5})
