@@ -143,3 +143,42 @@ func deaf(t *testing.T, l *pipes, within time.Duration) {
 		t.Errorf("after %v it is still served: %d bytes, %v", within, n, err)
 	}
 }
+
+// Who waits for as long as it may is answered then: the limits are on reading a request, not on waiting for its answer.
+func TestALongWait(t *testing.T) { synctest.Test(t, longWait) }
+
+func longWait(t *testing.T) {
+	g, l := Bare(t), newPipes()
+	server := g.server()
+	server.Handler = g.outermost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-r.Context().Done():
+			w.WriteHeader(http.StatusTeapot)
+		case <-time.After(maxWait):
+		}
+	}))
+	served := make(chan error, 1)
+	go func() { served <- serve(server, l) }()
+	client := &http.Client{Transport: &http.Transport{DialContext: l.dial}}
+	for _, body := range []string{"", "{}"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://gateway/", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatalf("after %v: %v", time.Since(began), err)
+		}
+		_ = resp.Body.Close()
+		if took := time.Since(began); resp.StatusCode != http.StatusOK || took != maxWait {
+			t.Errorf("%d after %v", resp.StatusCode, took)
+		}
+	}
+	client.CloseIdleConnections()
+	if err := server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	<-served
+}
