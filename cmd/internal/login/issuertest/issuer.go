@@ -28,6 +28,7 @@ type Issuer struct {
 	Refuse, Down     bool
 	Now              func() time.Time
 
+	id    string // of the only key
 	key   *rsa.PrivateKey
 	codes map[string]url.Values // what was asked for, by code
 }
@@ -35,11 +36,8 @@ type Issuer struct {
 // New starts an issuer.
 func New(tb testing.TB, claims map[string]any) *Issuer {
 	tb.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	i := &Issuer{ClientID: "utopia-pages", Secret: "s3cret", Claims: claims, Now: time.Now, key: key, codes: map[string]url.Values{}}
+	i := &Issuer{ClientID: "utopia-pages", Secret: "s3cret", Claims: claims, Now: time.Now, codes: map[string]url.Values{}}
+	i.Rotate(tb, "one")
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.about)
 	mux.HandleFunc("GET /keys", i.keys)
@@ -58,6 +56,18 @@ func New(tb testing.TB, claims map[string]any) *Issuer {
 	return i
 }
 
+// Rotate makes a new key, called id, the only one.
+func (i *Issuer) Rotate(tb testing.TB, id string) {
+	tb.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	i.Lock()
+	defer i.Unlock()
+	i.id, i.key = id, key
+}
+
 func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -73,7 +83,7 @@ func (i *Issuer) about(w http.ResponseWriter, _ *http.Request) {
 
 func (i *Issuer) keys(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]any{"keys": []map[string]string{{
-		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "one",
+		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": i.id,
 		"n": base64.RawURLEncoding.EncodeToString(i.key.N.Bytes()), "e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(i.key.E)).Bytes()),
 	}}})
 }
@@ -117,14 +127,24 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.sign(claims)})
 }
 
-func (i *Issuer) sign(claims map[string]any) string {
+// Sign makes a token with these claims and no others.
+func (i *Issuer) Sign(claims map[string]any) string {
+	i.Lock()
+	defer i.Unlock()
+	return i.sign(claims)
+}
+
+func (i *Issuer) sign(claims map[string]any) string { return Sign(i.key, i.id, claims) }
+
+// Sign makes a token of whoever has the key, and says that its key is called id.
+func Sign(key *rsa.PrivateKey, id string, claims map[string]any) string {
 	part := func(v any) string {
 		b, _ := json.Marshal(v) // plain values
 		return base64.RawURLEncoding.EncodeToString(b)
 	}
-	text := part(map[string]string{"alg": "RS256", "kid": "one"}) + "." + part(claims)
+	text := part(map[string]string{"alg": "RS256", "kid": id}) + "." + part(claims)
 	sum := sha256.Sum256([]byte(text))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, i.key, crypto.SHA256, sum[:])
+	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
 	if err != nil {
 		panic(err)
 	}
