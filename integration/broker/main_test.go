@@ -6,7 +6,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,17 +59,6 @@ func within(m *testing.M) (int, error) {
 	defer r.Close()
 	registry = r.URL()
 	return m.Run(), nil
-}
-
-// chosenSeed says how to run it again.
-func chosenSeed(t *testing.T) uint64 {
-	t.Helper()
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64N(1 << 32)
-	}
-	t.Logf("seed %d; processes do not run alike twice, but what is sent and where they are told to die is the same with -seed %d", s, s)
-	return s
 }
 
 // one is a cluster of one node with everything in place.

@@ -20,7 +20,7 @@ import (
 // was answered. Under load each node is restarted in order, one is killed, and binaries are killed and recover; leaders
 // move all the time.
 func TestThreeNodes(t *testing.T) {
-	s := chosenSeed(t)
+	s := live.Seed(t, *seed)
 	proxies := map[int]*link{}
 	c := kafka.Start(t, kafka.Options{Nodes: 3, Advertise: func(l kafka.Listener, node int, address string) (string, error) {
 		if l != kafka.Brokers {

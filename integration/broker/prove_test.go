@@ -56,7 +56,7 @@ func TestProve(t *testing.T) {
 		t.Skip("takes long: make prove-broker")
 	}
 	storm := live.Storm{
-		Seed: chosenSeed(t), Kills: *kills, For: time.Duration(*minutes * float64(time.Minute)), Instances: *instances, Rate: *rate,
+		Seed: live.Seed(t, *seed), Kills: *kills, For: time.Duration(*minutes * float64(time.Minute)), Instances: *instances, Rate: *rate,
 		Links: map[int]live.Link{},
 	}
 	options := kafka.Options{Nodes: *nodes, Transactions: *version}

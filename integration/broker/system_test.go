@@ -20,7 +20,7 @@ import (
 func TestKillsOnARealBroker(t *testing.T) {
 	for _, transactions := range []int{2, 1} {
 		t.Run(fmt.Sprintf("transactions %d", transactions), func(t *testing.T) {
-			s := chosenSeed(t)
+			s := live.Seed(t, *seed)
 			_, w := one(t, kafka.Options{Transactions: transactions})
 			// What was applied is there at once: a broker that has not heard of it would say that it differs.
 			w.CLI(append([]string{"topics", "check", "--partitions", "4"}, sizes(1)...)...)

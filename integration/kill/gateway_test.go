@@ -48,11 +48,7 @@ const (
 // Gateways are killed while they have a thousand commands a second. Who gets no answer asks any of them again, with the same
 // key: every request ends with an answer, and every command has one outcome, whoever tells it.
 func TestKillsOfGatewaysChangeNoOutcome(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = mathrand.Uint64N(1 << 32)
-	}
-	t.Logf("seed %d", s)
+	s := live.Seed(t, *seed)
 	w := newWorld(t)
 	services := w.Services()
 	stopServices := w.Live(services...)

@@ -21,11 +21,7 @@ var seed = flag.Uint64("seed", 0, "seed of load and kills; 0: another one each t
 const atLeast = 24
 
 func TestKillsChangeNoVerdict(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64N(1 << 32)
-	}
-	t.Logf("seed %d", s)
+	s := live.Seed(t, *seed)
 	w := newWorld(t)
 	keepers := w.Services()
 	stopKillers := w.StartAll(keepers, s)

@@ -4,7 +4,6 @@ package kill
 
 import (
 	"flag"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -24,11 +23,7 @@ func TestProve(t *testing.T) {
 	if !*proving {
 		t.Skip("takes long: make prove-processes")
 	}
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64N(1 << 32)
-	}
-	t.Logf("seed %d", s)
+	s := live.Seed(t, *seed)
 	// kfake keeps the place of a member that is gone for the rebalance timeout, five minutes, where Kafka takes the session's.
 	storm := live.Storm{
 		Seed: s, Kills: *kills, For: time.Duration(*minutes * float64(time.Minute)), Instances: *instances, Rate: *rate, Returns: true,

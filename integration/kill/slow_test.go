@@ -19,11 +19,7 @@ import (
 // for longer than its transaction and its session last; another is stopped in order again and again; a third has no room to
 // write its state.
 func TestSlowFaultsChangeNoVerdict(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64N(1 << 32)
-	}
-	t.Logf("seed %d", s)
+	s := live.Seed(t, *seed)
 	w := newWorld(t)
 	keepers := w.Services()
 	sleeper, stopped := keepers[0], keepers[2]

@@ -21,11 +21,7 @@ import (
 // TestUpSurvivesKills kills `utopia up --data` with everything in it, broker included, while it works. Nothing that was
 // acknowledged may be lost, and no verdict may change.
 func TestUpSurvivesKills(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = rand.Uint64N(1 << 32)
-	}
-	t.Logf("seed %d", s)
+	s := live.Seed(t, *seed)
 	random := rand.New(rand.NewPCG(s, 3))
 	w := &live.World{T: t, Dir: t.TempDir(), Bin: live.Build(t, "./cmd/utopia", "./integration/check")}
 	kafka, registry, page := w.FreePort(), w.FreePort(), w.FreePort()

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -27,6 +28,16 @@ func Build(t *testing.T, packages ...string) string {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return dir
+}
+
+// Seed is the seed that was chosen, or another one each time for 0, and says how to run it again.
+func Seed(t *testing.T, chosen uint64) uint64 {
+	t.Helper()
+	if chosen == 0 {
+		chosen = rand.Uint64N(1 << 32)
+	}
+	t.Logf("seed %d; processes do not run alike twice, but what is sent and where they are told to die is the same with -seed %d", chosen, chosen)
+	return chosen
 }
 
 // World is a cluster, a registry and the binaries.
