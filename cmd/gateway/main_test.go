@@ -75,25 +75,13 @@ func TestANewKeyIsInTheFileByItsHash(t *testing.T) {
 // The binary as an operator runs it: who has a key is served, and at the end /readyz says so first, requests that wait are
 // answered, and nothing is cut off.
 func TestItServesAndDrains(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	s, err := system.New(ctx, system.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
+	s := development(t)
 	dir, address := t.TempDir(), free(t)
 	keys := filepath.Join(dir, "api-keys")
 	if err := os.WriteFile(keys, []byte(gateway.KeyLine("desk", gateway.Clerk, "", "secret")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	running, stop := context.WithCancel(ctx)
+	running, stop := context.WithCancel(t.Context())
 	defer stop()
 	var stderr bytes.Buffer
 	done := make(chan error, 1)
@@ -104,7 +92,7 @@ func TestItServesAndDrains(t *testing.T) {
 		}, io.Discard, &stderr)
 	}()
 	send := func(method, path, body string, headers ...string) (int, error) {
-		r, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, strings.NewReader(body))
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, strings.NewReader(body))
 		if err != nil {
 			return 0, err
 		}
@@ -156,6 +144,25 @@ func TestItServesAndDrains(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s to stop", took)
 	}
+}
+
+// development is a whole system that the binary is one more gateway of.
+func development(t *testing.T) *system.System {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := system.New(ctx, system.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
 
 // free is an address that nobody listens on.

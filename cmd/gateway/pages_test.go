@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"utopia/cmd/internal/login/issuertest"
 	"utopia/cmd/internal/run"
 	"utopia/cmd/internal/service"
-	"utopia/cmd/internal/system"
 )
 
 // What logging in needs is named before anything connects.
@@ -42,19 +40,7 @@ func TestPagesNeedALogin(t *testing.T) {
 
 // The binary serves pages to who logs in, and the API beside them to who has a key; a page's cookie opens no API.
 func TestItServesPages(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	s, err := system.New(ctx, system.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
+	s := development(t)
 	issuer := issuertest.New(t, map[string]any{"utopia_role": "clerk"})
 	dir, address := t.TempDir(), free(t)
 	line, err := links.GenerateKey("k1")
@@ -67,7 +53,7 @@ func TestItServesPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	running, stop := context.WithCancel(ctx)
+	running, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
 		done <- service.Run(spec())(running, []string{
