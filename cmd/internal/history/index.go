@@ -120,8 +120,9 @@ func (x *Index) Run(ctx context.Context) error {
 	if err != nil {
 		return nil
 	}
-	for {
-		if len(ends) == 0 {
+	for told := false; ; {
+		if !told && len(ends) == 0 {
+			told = true
 			x.mu.Lock()
 			x.ready = true
 			x.mu.Unlock()
