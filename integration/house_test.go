@@ -25,8 +25,8 @@ type arrow struct {
 }
 
 func arrows() []arrow {
-	cores := []string{"utopia/processors/customer", "utopia/processors/billing", "utopia/processors/mail", "utopia/processors/notification"}
-	binaries := []string{"utopia/cmd/customer", "utopia/cmd/billing", "utopia/cmd/notification", "utopia/cmd/mail", "utopia/cmd/gateway"}
+	cores := []string{"utopia/processors/customer", "utopia/processors/billing", "utopia/processors/mail", "utopia/processors/notification", "utopia/processors/webhook"}
+	binaries := []string{"utopia/cmd/customer", "utopia/cmd/billing", "utopia/cmd/notification", "utopia/cmd/mail", "utopia/cmd/gateway", "utopia/cmd/webhook"}
 	all := []arrow{
 		{from: []string{"utopia/topics"}, to: []string{"utopia/...", "github.com/...", "golang.org/..."}, why: "data about Kafka needs nothing"},
 		{from: []string{"utopia/schemas"}, to: []string{"utopia/..."}, why: "the contract knows nobody who keeps it"},

@@ -61,6 +61,12 @@ func NewMailView(o ViewOptions) (*View[*schemas.MailState], error) {
 		func(s *schemas.MailState) int64 { return s.Version }, nil)
 }
 
+// NewWebhookView returns a view over webhook.state.v1: who is told of changes, and how that goes.
+func NewWebhookView(o ViewOptions) (*View[*schemas.WebhookState], error) {
+	return newView(o, topics.WebhookState, "webhook", "",
+		func(s *schemas.WebhookState) int64 { return s.Version }, nil)
+}
+
 func newView[T schemas.Record](
 	o ViewOptions, topic topics.Topic, aggregate, indexVersion string, version func(T) int64, index func(T) []string,
 ) (*View[T], error) {

@@ -9,7 +9,7 @@ func types() table {
 	var all table
 	for _, t := range []table{
 		customerInputs(), customerEvents(), customerOutputs(), billingRecords(), mailRecords(), notificationRecords(),
-		nestedRecords(),
+		webhookRecords(), nestedRecords(),
 	} {
 		all = append(all, t...)
 	}
@@ -111,6 +111,33 @@ func notificationRecords() table {
 		of[NotificationCustomerForgotten],
 		of[NotificationState],
 		of[NotificationRow],
+	}
+}
+
+func webhookRecords() table {
+	return table{
+		of[RegisterWebhook],
+		of[ChangeWebhook],
+		of[PauseWebhook],
+		of[ResumeWebhook],
+		of[RotateWebhookSecret],
+		of[RedeliverWebhook],
+		of[RecordTrouble],
+		of[CloseWebhook],
+		of[ForgetUnknownWebhook],
+		of[WebhookReply],
+		of[WebhookState],
+		of[WebhookRegistered],
+		of[WebhookChanged],
+		of[WebhookPaused],
+		of[WebhookResumed],
+		of[WebhookSecretRotated],
+		of[RedeliveryRequested],
+		of[WebhookTroubleRecorded],
+		of[WebhookDisabled],
+		of[WebhookClosed],
+		of[WebhookRow],
+		of[WebhookPosition],
 	}
 }
 

@@ -24,4 +24,5 @@ func ExampleGraph() {
 	// gateway listens to customer
 	// billing listens to customer
 	// notification listens to customer
+	// webhook listens to customer
 }

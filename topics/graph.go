@@ -26,7 +26,7 @@ func Graph() []Dependency {
 			who, why = t.Readers, "reads replies of"
 		case Change, State:
 			who, why = t.Readers, "listens to"
-		case Event, Outbox, Table, DeadLetters:
+		case Event, Outbox, Positions, Table, DeadLetters:
 			continue // only the owner, and people, read them
 		}
 		for _, w := range who {

@@ -37,14 +37,15 @@ type Kind string
 
 // The kinds of topic.
 const (
-	Command     Kind = "commands" // asks the owner for something; may be refused
-	Reply       Kind = "replies"  // the outcome of a command
-	Event       Kind = "events"   // the event store: every fact, in order, private
-	Change      Kind = "changes"  // public facts, each with what changed
-	State       Kind = "state"    // the whole public state of an aggregate with its version
-	Outbox      Kind = "outbox"   // work for the outside world, taken up by the owner's own worker
-	Table       Kind = "table"    // a processor's changelog; Goka names it
-	DeadLetters Kind = "dlq"      // input records that no code can handle, as received
+	Command     Kind = "commands"  // asks the owner for something; may be refused
+	Reply       Kind = "replies"   // the outcome of a command
+	Event       Kind = "events"    // the event store: every fact, in order, private
+	Change      Kind = "changes"   // public facts, each with what changed
+	State       Kind = "state"     // the whole public state of an aggregate with its version
+	Positions   Kind = "positions" // how far the owner's own worker is with other topics
+	Outbox      Kind = "outbox"    // work for the outside world, taken up by the owner's own worker
+	Table       Kind = "table"     // a processor's changelog; Goka names it
+	DeadLetters Kind = "dlq"       // input records that no code can handle, as received
 )
 
 // Pattern names the messaging pattern of a kind, so that people do not mistake one for another.
@@ -62,6 +63,8 @@ func (k Kind) Pattern() string {
 		return "event-carried state transfer"
 	case Outbox:
 		return "outbox"
+	case Positions:
+		return "consumer positions"
 	case Table:
 		return "changelog"
 	case DeadLetters:
@@ -156,12 +159,15 @@ func (t Topic) DLQ() Topic {
 func (t Topic) processors() []string {
 	var out []string
 	for _, r := range t.Readers {
-		if slices.Contains(Services(), r) {
+		if slices.Contains(Services(), r) && t.processedBy(r) {
 			out = append(out, r)
 		}
 	}
 	return out
 }
+
+// processedBy tells processors from readers: what others publish is read by the webhook service's sender, which is none.
+func (t Topic) processedBy(group string) bool { return group != Webhook || t.Owner == Webhook }
 
 // unlimited is spelled out for retention.bytes: a cluster's own default, log.retention.bytes, would delete unhandled commands
 // and events that are to be kept for ever, whatever retention.ms says.

@@ -14,6 +14,7 @@ const (
 	Billing      = "billing"
 	Mail         = "mail"
 	Notification = "notification"
+	Webhook      = "webhook"
 	Gateway      = "gateway"   // the HTTP API: sends commands for its callers, reads replies and public states
 	CRM          = "crm"       // the systems of record outside
 	Producers    = "producers" // anybody who is authorised to send commands
@@ -22,14 +23,18 @@ const (
 )
 
 // Services returns the processor groups, each also the name of its consumer group.
-func Services() []string { return []string{Customer, Billing, Mail, Notification} }
+func Services() []string { return []string{Customer, Billing, Mail, Notification, Webhook} }
 
 // Mailer is the consumer group that hands the mails of the outbox to a mail server. It is no processor and has no table. Its
 // name begins with that of the mail service, whose binary it runs in and whose principal's rights it uses.
 const Mailer = "mail-mailer"
 
+// WebhookSender is the consumer group whose members share the partitions of the changes that webhooks are told. It is no
+// processor either; it runs in the webhook service's binary, with that principal's rights.
+const WebhookSender = "webhook-sender"
+
 // Groups returns every consumer group of the system: whose offsets and lag an operator looks at.
-func Groups() []string { return append(Services(), Mailer) }
+func Groups() []string { return append(Services(), Mailer, WebhookSender) }
 
 // The catalogue. No topic name is spelled anywhere else.
 var (
@@ -83,7 +88,7 @@ var (
 	}
 	CustomerChanges = Topic{
 		Name: "customer.changes.v1", Kind: Change, Audience: Public, Owner: Customer,
-		Writers: []string{Customer}, Readers: []string{Consumers, Gateway, Billing, Notification},
+		Writers: []string{Customer}, Readers: []string{Consumers, Gateway, Billing, Notification, Webhook},
 		Key: "customer id", Cleanup: Delete, Retention: 30 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc: "What changed about a customer, with old and new.",
 		Records: []string{
@@ -97,7 +102,7 @@ var (
 	}
 	CustomerState = Topic{
 		Name: "customer.state.v1", Kind: State, Audience: Public, Owner: Customer,
-		Writers: []string{Customer}, Readers: []string{Consumers, Gateway, Billing, Notification},
+		Writers: []string{Customer}, Readers: []string{Consumers, Gateway, Billing, Notification, Webhook},
 		Key: "customer id", Cleanup: Compact, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
 		Doc:     "The whole public state of a customer with its version; a tombstone on erasure.",
 		Records: []string{"utopia.customer.CustomerState"},
@@ -236,6 +241,69 @@ var (
 		Doc:     "The changelog of the notification processor: one row per customer.",
 		Records: []string{"utopia.notification.private.NotificationRow"},
 	}
+
+	WebhookCommands = Topic{
+		Name: "webhook.commands.v1", Kind: Command, Audience: FromProducers, Owner: Webhook,
+		Writers: []string{Operators, Gateway, Webhook}, Readers: []string{Webhook},
+		Key: "webhook id", Cleanup: Delete, Retention: 7 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
+		Doc: "The durable input log of the webhook service: what it is asked to do, and how its calls go.",
+		Records: []string{
+			"utopia.webhook.RegisterWebhook",
+			"utopia.webhook.ChangeWebhook",
+			"utopia.webhook.PauseWebhook",
+			"utopia.webhook.ResumeWebhook",
+			"utopia.webhook.RotateWebhookSecret",
+			"utopia.webhook.RedeliverWebhook",
+			"utopia.webhook.RecordTrouble",
+			"utopia.webhook.CloseWebhook",
+			"utopia.webhook.ForgetUnknownWebhook",
+		},
+	}
+	WebhookReplies = Topic{
+		Name: "webhook.replies.v1", Kind: Reply, Audience: ForCallers, Owner: Webhook,
+		Writers: []string{Webhook}, Readers: []string{Operators, Gateway},
+		Key: "reply address", Cleanup: Delete, Retention: day, Timestamp: CreateTime, MaxBytes: RecordBytes,
+		Doc:     "The committed outcome of each command: accepted or refused.",
+		Records: []string{"utopia.webhook.WebhookReply"},
+	}
+	WebhookEvents = Topic{
+		Name: "webhook.events.v1", Kind: Event, Audience: Private, Owner: Webhook,
+		Writers: []string{Webhook}, Readers: []string{Webhook},
+		Key: "webhook id", Cleanup: Keep, Timestamp: CreateTime, MaxBytes: RecordBytes,
+		Doc: "The event store of the webhook service: every event, in order, for ever; never a secret.",
+		Records: []string{
+			"utopia.webhook.private.WebhookRegistered",
+			"utopia.webhook.private.WebhookChanged",
+			"utopia.webhook.private.WebhookPaused",
+			"utopia.webhook.private.WebhookResumed",
+			"utopia.webhook.private.WebhookSecretRotated",
+			"utopia.webhook.private.RedeliveryRequested",
+			"utopia.webhook.private.WebhookTroubleRecorded",
+			"utopia.webhook.private.WebhookDisabled",
+			"utopia.webhook.private.WebhookClosed",
+		},
+	}
+	WebhookState = Topic{
+		Name: "webhook.state.v1", Kind: State, Audience: Public, Owner: Webhook,
+		Writers: []string{Webhook}, Readers: []string{Operators, Gateway, Webhook},
+		Key: "webhook id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
+		Doc:     "Each webhook with how its calls go; a tombstone when it is closed.",
+		Records: []string{"utopia.webhook.WebhookState"},
+	}
+	WebhookPositions = Topic{
+		Name: "webhook.positions.v1", Kind: Positions, Audience: Private, Owner: Webhook,
+		Writers: []string{Webhook}, Readers: []string{Webhook},
+		Key: "webhook id/partition, in that partition", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
+		Doc:     "How far each webhook is in each partition of the customer changes.",
+		Records: []string{"utopia.webhook.private.WebhookPosition"},
+	}
+	WebhookTable = Topic{
+		Name: "webhook-table", Kind: Table, Audience: Private, Owner: Webhook,
+		Writers: []string{Webhook}, Readers: []string{Webhook},
+		Key: "webhook id", Cleanup: Compact, Timestamp: CreateTime, MaxBytes: RecordBytes,
+		Doc:     "The changelog of the webhook processor: one row per webhook.",
+		Records: []string{"utopia.webhook.private.WebhookRow"},
+	}
 )
 
 // catalogue holds every topic, dead letters included, and byName finds them: processors ask for each record.
@@ -256,6 +324,7 @@ func collect() []Topic {
 		BillingCommands, BillingReplies, BillingEvents, BillingState, BillingTable,
 		MailCommands, MailReplies, MailOutbox, MailEvents, MailState, MailTable,
 		NotificationEvents, NotificationState, NotificationTable,
+		WebhookCommands, WebhookReplies, WebhookEvents, WebhookState, WebhookPositions, WebhookTable,
 	}
 	var all []Topic
 	for _, t := range base {
@@ -281,9 +350,12 @@ func Inputs(group string) []Topic {
 	if group == Mailer {
 		return []Topic{MailOutbox}
 	}
+	if group == WebhookSender {
+		return []Topic{CustomerChanges}
+	}
 	var in []Topic
 	for _, t := range All() {
-		if t.Input() && slices.Contains(t.Readers, group) {
+		if t.Input() && slices.Contains(t.Readers, group) && t.processedBy(group) {
 			in = append(in, t)
 		}
 	}

@@ -107,8 +107,8 @@ func TestEveryInputTopicHasItsDeadLetters(t *testing.T) {
 			t.Errorf("%s: nobody may write it", dlq.Name)
 		}
 	}
-	if n != 7 {
-		t.Errorf("%d input topics, want 7", n)
+	if n != 8 {
+		t.Errorf("%d input topics, want 8", n)
 	}
 }
 
@@ -136,11 +136,13 @@ func TestInputsOfTheGroups(t *testing.T) {
 		}
 	}
 	want := map[string][]string{
-		"customer":     {"customer.commands.v1", "crm.changes.v1", "mail.replies.v1"},
-		"billing":      {"customer.changes.v1", "customer.state.v1", "billing.commands.v1"},
-		"mail":         {"mail.commands.v1"},
-		"mail-mailer":  {"mail.outbox.v1"},
-		"notification": {"customer.changes.v1", "customer.state.v1", "mail.replies.v1"},
+		"customer":       {"customer.commands.v1", "crm.changes.v1", "mail.replies.v1"},
+		"billing":        {"customer.changes.v1", "customer.state.v1", "billing.commands.v1"},
+		"mail":           {"mail.commands.v1"},
+		"mail-mailer":    {"mail.outbox.v1"},
+		"notification":   {"customer.changes.v1", "customer.state.v1", "mail.replies.v1"},
+		"webhook":        {"webhook.commands.v1"},
+		"webhook-sender": {"customer.changes.v1"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatal(diff)
@@ -224,6 +226,13 @@ func TestWhoDependsOnWhom(t *testing.T) {
 		"gateway listens to billing":          true,
 		"gateway listens to mail":             true,
 		"gateway listens to notification":     true,
+		"gateway commands webhook":            true,
+		"gateway reads replies of webhook":    true,
+		"gateway listens to webhook":          true,
+		"operators commands webhook":          true,
+		"operators reads replies of webhook":  true,
+		"operators listens to webhook":        true,
+		"webhook listens to customer":         true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatal(diff)

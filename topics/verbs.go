@@ -26,17 +26,17 @@ var (
 // here on purpose, after the question whether one of these says it already.
 func CommandVerbs() []string {
 	return []string{
-		"Apply", "Cancel", "Change", "Close", "Confirm", "Erase", "Expire", "Forget", "Issue", "Pay", "Record", "Register",
-		"Remind", "Request", "Send",
+		"Apply", "Cancel", "Change", "Close", "Confirm", "Erase", "Expire", "Forget", "Issue", "Pause", "Pay", "Record", "Redeliver",
+		"Register", "Remind", "Request", "Resume", "Rotate", "Send",
 	}
 }
 
 // EventVerbs returns the verbs that an event may end with: past tense, in the owner's words.
 func EventVerbs() []string {
 	return []string{
-		"Accepted", "Applied", "Cancelled", "Changed", "Closed", "Confirmed", "Corrected", "Delivered", "Erased", "Expired",
-		"Failed", "Forgotten", "Frozen", "Issued", "Moved", "Outdated", "Paid", "Readdressed", "Recorded", "Registered",
-		"Reminded", "Requested", "Scheduled", "Sent", "Undeliverable", "Updated",
+		"Accepted", "Applied", "Cancelled", "Changed", "Closed", "Confirmed", "Corrected", "Delivered", "Disabled", "Erased", "Expired",
+		"Failed", "Forgotten", "Frozen", "Issued", "Moved", "Outdated", "Paid", "Paused", "Readdressed", "Recorded", "Registered",
+		"Reminded", "Requested", "Resumed", "Rotated", "Scheduled", "Sent", "Undeliverable", "Updated",
 	}
 }
 
@@ -106,7 +106,7 @@ func checkRecord(t Topic, record string) error {
 		if !slices.Contains(EventVerbs(), word[len(word)-1]) {
 			return fmt.Errorf("%s: %s: %w", t.Name, record, ErrVerb)
 		}
-	case Reply, State, Outbox, Table, DeadLetters:
+	case Reply, State, Outbox, Positions, Table, DeadLetters:
 		// Outcomes, states and rows are nouns.
 	}
 	return nil

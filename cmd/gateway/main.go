@@ -26,7 +26,7 @@ func main() { os.Exit(run.Main(service.Run(spec()))) }
 func spec() service.Spec {
 	return service.Spec{
 		Group: topics.Gateway, Short: "Serves the HTTP API: commands with one outcome each, and queries", HTTP: "127.0.0.1:9105",
-		Sets: config.Gateway | config.Links, More: serving,
+		Sets: config.Gateway | config.Links | config.WebhookKeys, More: serving,
 		About: `Serves the API on --listen until SIGTERM or SIGINT: then /readyz says 503, requests that are
 under way are finished, commands that still wait are answered with the URL of their outcome,
 and it ends with exit code 0 within five seconds. A cluster or registry that is down at the
@@ -61,6 +61,12 @@ func serving(e *service.Env) ([]run.Part, error) {
 			}
 			return l, nil
 		},
+	}
+	cfg.WebhookLoopback = c.WebhookLoopback
+	if c.WebhookKeys != "" {
+		if cfg.WebhookKeys, err = links.LoadKeys(c.WebhookKeys); err != nil {
+			return nil, run.Usagef("--webhook-keys: %w", err)
+		}
 	}
 	if c.APIKeys != "" {
 		if cfg.Keys, err = gateway.LoadKeys(c.APIKeys); err != nil {

@@ -51,7 +51,7 @@ func mailing(e *service.Env) ([]run.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, err := instance(c)
+	name, err := service.Instance(c, "mailer-instance")
 	if err != nil {
 		return nil, err
 	}

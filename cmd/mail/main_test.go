@@ -16,7 +16,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/cluster"
-	"utopia/cmd/internal/config"
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/registry"
 	"utopia/cmd/internal/run"
@@ -76,22 +75,6 @@ func TestWhatIsMissingIsSaidBeforeAnythingConnects(t *testing.T) {
 		if code, stderr := execute(t.Context(), append(base, tc.args...)...); code != run.ExitUsage || !strings.Contains(stderr, tc.want) {
 			t.Errorf("%s: exit %d, %s", name, code, stderr)
 		}
-	}
-}
-
-func TestTheMailerKeepsItsName(t *testing.T) {
-	c := config.Default()
-	c.StateDir = t.TempDir()
-	first, err := instance(c)
-	if err != nil || first == "" {
-		t.Fatal(first, err)
-	}
-	if again, err := instance(c); again != first || err != nil {
-		t.Errorf("%s, then %s, %v", first, again, err)
-	}
-	c.Instance = "a"
-	if named, err := instance(c); named != "a" || err != nil {
-		t.Error(named, err)
 	}
 }
 

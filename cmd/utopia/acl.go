@@ -42,7 +42,7 @@ type rightOfJSON struct {
 func (a *app) aclListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list [WHO...]", Short: "Show the rights that a binary or an outsider needs, as a file that apply reads",
-		Long: `Shows what each needs and why: the binaries customer, billing, mail, notification and gateway,
+		Long: `Shows what each needs and why: the binaries customer, billing, mail, notification, webhook and gateway,
 and the outsiders crm, producers, consumers and operators. Asks no cluster. READ and WRITE
 imply DESCRIBE. A name that ends with * is the beginning of a name.`,
 		Example:   "utopia acl list customer\nutopia acl list producers --principal User:webshop > webshop.acl",

@@ -45,6 +45,15 @@ func Policy() map[string][]Role {
 		"get-timeline":              {CustomerRole, Clerk, Operator},
 		"search-customers":          {Clerk, Operator},
 		"list-waiting-changes":      {Clerk, Operator},
+		"list-webhooks":             {Operator, Partner}, // a partner's own alone
+		"get-webhook":               {Operator, Partner},
+		"register-webhook":          {Operator, Partner}, // a partner's are thin
+		"change-webhook":            {Operator, Partner},
+		"pause-webhook":             {Operator, Partner},
+		"resume-webhook":            {Operator, Partner},
+		"rotate-webhook-secret":     {Operator, Partner},
+		"redeliver-webhook":         {Operator, Partner},
+		"close-webhook":             {Operator, Partner},
 		"confirm-by-link":           {Everybody},
 		"reject-by-link":            {Everybody},
 	}

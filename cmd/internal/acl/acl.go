@@ -82,6 +82,10 @@ func readsBecause(name string, t topics.Topic) string {
 		return "to look at what no code could handle"
 	case t.Kind == topics.Outbox:
 		return "the work that it has put there"
+	case t.Kind == topics.Positions:
+		return "how far its sender is"
+	case t.Owner == name && t.Kind == topics.State:
+		return "what its sender does"
 	case t.Owner == name && t.Input():
 		return "its input"
 	case t.Kind == topics.Event:
@@ -97,6 +101,8 @@ func writesBecause(name string, t topics.Topic) string {
 		return "its rows"
 	case t.Kind == topics.DeadLetters:
 		return "what no code can handle"
+	case t.Kind == topics.Positions:
+		return "how far its sender is"
 	case t.Kind == topics.Command && t.Owner == name:
 		return "records that it sends on to their right partition, and its own deadlines"
 	case t.Kind == topics.Command:
@@ -116,6 +122,9 @@ func ofService(name string) []Right {
 			Operation: kmsg.ACLOperationWrite, Resource: kmsg.ACLResourceTypeTransactionalId, Name: name + "-", Prefix: true,
 			Why: "the transactions of each of its instances, and of nobody else's",
 		},
+	}
+	if name == topics.Webhook {
+		all = append(all, Right{Operation: kmsg.ACLOperationRead, Resource: kmsg.ACLResourceTypeGroup, Name: topics.WebhookSender, Why: "the group that tells changes"})
 	}
 	if name == topics.Mail {
 		all = append(all, Right{Operation: kmsg.ACLOperationRead, Resource: kmsg.ACLResourceTypeGroup, Name: topics.Mailer, Why: "the group that hands mails over"})

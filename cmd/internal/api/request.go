@@ -12,6 +12,7 @@ import (
 	"utopia/processors/billing"
 	"utopia/processors/customer"
 	"utopia/processors/postal"
+	"utopia/processors/webhook"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -149,6 +150,9 @@ func Pay(id, invoice string) Request {
 // Code is the stable code of an error that a request could not be made for, the same that a reply would carry; "" for none.
 func Code(err error) string {
 	if code := customer.Code(err); code != "" {
+		return code
+	}
+	if code := webhook.Code(err); code != "" {
 		return code
 	}
 	return billing.Code(err)

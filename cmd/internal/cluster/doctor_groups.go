@@ -127,7 +127,7 @@ func (d *Doctor) lag(ctx context.Context) error {
 		if err := d.groupLag(ctx, group, members, offsets); err != nil {
 			return err
 		}
-		if group == topics.Mailer {
+		if group == topics.Mailer || group == topics.WebhookSender {
 			continue // it has no rows
 		}
 		if err := d.lostOffsets(ctx, group, offsets); err != nil {
@@ -141,6 +141,9 @@ func (d *Doctor) lag(ctx context.Context) error {
 func binaryOf(group string) string {
 	if group == topics.Mailer {
 		return topics.Mail
+	}
+	if group == topics.WebhookSender {
+		return topics.Webhook
 	}
 	return group
 }

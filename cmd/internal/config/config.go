@@ -40,6 +40,10 @@ const (
 	Mail
 	// Gateway is how the HTTP API is served, and to whom.
 	Gateway
+	// WebhookKeys is the keys that the secrets of webhooks are derived from.
+	WebhookKeys
+	// Webhook is how webhooks are called.
+	Webhook
 )
 
 // Config is the effective configuration after Load. Fields of groups that were
@@ -76,6 +80,10 @@ type Config struct {
 	LogLevel  string
 
 	LinkKeys string
+
+	WebhookKeys     string
+	WebhookLoopback bool
+	APIURL          string
 
 	SMTP             string
 	SMTPUser         string
@@ -187,6 +195,7 @@ func connectionSettings() []setting {
 		text(Log, "log-format", "log as text or json", func(c *Config) *string { return &c.LogFormat }),
 		text(Log, "log-level", "log from this `level` up: debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }),
 		text(Links, "link-keys", "`file` with the keys that sign confirmation links, newest first", func(c *Config) *string { return &c.LinkKeys }),
+		text(WebhookKeys, "webhook-keys", "`file` with the keys that the secrets of webhooks are derived from, newest first; a line stays as long as a webhook names it", func(c *Config) *string { return &c.WebhookKeys }),
 	}
 }
 
@@ -200,6 +209,8 @@ func serviceSettings() []setting {
 		flag(Service, "hot-standby", "keep copies of the partitions that other instances have, to take them over at once: the disk and traffic of the whole table", func(c *Config) *bool { return &c.HotStandby }),
 		text(Service|Gateway, "http", "`address` for /livez, /readyz and /metrics; empty for none", func(c *Config) *string { return &c.HTTP }),
 		flag(Service, "dev", "for development: an unreplicated cluster is told, not refused", func(c *Config) *bool { return &c.Dev }),
+		text(Webhook, "api-url", "where receivers of webhooks read back: the `URL` of the gateway", func(c *Config) *string { return &c.APIURL }),
+		flag(Webhook|Gateway, "webhook-loopback", "for development: webhooks may have http URLs and loopback addresses", func(c *Config) *bool { return &c.WebhookLoopback }),
 		text(Mail, "smtp", "`host:port` of the mail server", func(c *Config) *string { return &c.SMTP }),
 		text(Mail, "smtp-user", "user `name` at the mail server", func(c *Config) *string { return &c.SMTPUser }),
 		secret(Mail, "smtp-password", func(c *Config) *string { return &c.SMTPPassword }),

@@ -15,7 +15,7 @@ import (
 	"utopia/cmd/internal/config"
 )
 
-const allSets = config.Kafka | config.Registry | config.Service | config.Log | config.Links | config.Mail
+const allSets = config.Kafka | config.Registry | config.Service | config.Log | config.Links | config.Mail | config.Webhook | config.WebhookKeys
 
 // load parses args as a binary with the given sets would.
 func load(t *testing.T, sets config.Set, environ []string, args ...string) (*config.Config, *pflag.FlagSet, error) {
@@ -114,6 +114,8 @@ func TestWrongSettingsAreNamedBeforeAnythingConnects(t *testing.T) {
 		"a log format":                  {args: []string{"--log-format", "xml"}, want: []string{"--log-format"}},
 		"a log level":                   {args: []string{"--log-level", "loud"}, want: []string{"--log-level"}},
 		"a missing key file":            {args: []string{"--link-keys", "/does/not/exist"}, want: []string{"--link-keys"}},
+		"a missing webhook key file":    {args: []string{"--webhook-keys", "/does/not/exist"}, want: []string{"--webhook-keys"}},
+		"no URL of the gateway":         {args: []string{"--api-url", "example.org"}, want: []string{"--api-url: receivers need"}},
 		"no mail server":                {args: []string{"--smtp", ""}, want: []string{"--smtp: name the mail server"}},
 		"mail to both places":           {args: []string{"--mail-dir", "d"}, want: []string{"--mail-dir: either this or --smtp"}},
 		"a bad mail server":             {args: []string{"--smtp", "mail"}, want: []string{`--smtp: "mail"`}},
@@ -127,7 +129,7 @@ func TestWrongSettingsAreNamedBeforeAnythingConnects(t *testing.T) {
 		"a variable of the wrong type":  {environ: []string{"UTOPIA_COMMIT_INTERVAL=soon"}, want: []string{"UTOPIA_COMMIT_INTERVAL", "soon"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := []string{"--state-dir", "s", "--smtp", "localhost:25", "--mail-from", "a@example.org", "--base-url", "http://localhost"}
+			args := []string{"--state-dir", "s", "--smtp", "localhost:25", "--mail-from", "a@example.org", "--base-url", "http://localhost", "--api-url", "http://localhost"}
 			if name == "no state directory" {
 				args = args[2:]
 			}
@@ -180,7 +182,7 @@ func TestUnknownVariablesAreListedNotRefused(t *testing.T) {
 func TestSecretsAreMasked(t *testing.T) {
 	file := write(t, "c.yaml", "sasl: scram-sha-512\nsasl-user: u\nregistry-user: r\nsmtp-user: m\nsmtp-password: canary-file\n")
 	environ := []string{"UTOPIA_SASL_PASSWORD=canary-sasl", "UTOPIA_REGISTRY_PASSWORD=canary-registry"}
-	c, fs, err := load(t, allSets, environ, "--config", file, "--state-dir", "s", "--smtp", "localhost:25",
+	c, fs, err := load(t, allSets, environ, "--api-url", "http://localhost", "--config", file, "--state-dir", "s", "--smtp", "localhost:25",
 		"--mail-from", "a@example.org", "--base-url", "http://user:canary-url@localhost")
 	if err != nil {
 		t.Fatal(err)

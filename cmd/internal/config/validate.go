@@ -34,6 +34,8 @@ func (c *Config) validate() error {
 		{Links, c.checkLinks},
 		{Mail, c.checkMail},
 		{Gateway, c.checkGateway},
+		{WebhookKeys, c.checkWebhookKeys},
+		{Webhook, c.checkWebhook},
 	} {
 		if c.sets&part.set != 0 {
 			errs = append(errs, part.check()...)
@@ -251,6 +253,24 @@ func (c *Config) checkLinks() []error {
 	}
 	if _, err := readSecret(c.LinkKeys); err != nil {
 		return []error{c.wrong("link-keys", "%s", err)}
+	}
+	return nil
+}
+
+func (c *Config) checkWebhookKeys() []error {
+	if c.WebhookKeys == "" {
+		return nil // the commands that need keys ask for them
+	}
+	if _, err := readSecret(c.WebhookKeys); err != nil {
+		return []error{c.wrong("webhook-keys", "%s", err)}
+	}
+	return nil
+}
+
+func (c *Config) checkWebhook() []error {
+	u, err := url.Parse(c.APIURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return []error{c.wrong("api-url", "receivers need the address of the gateway, for example --api-url https://api.example.org")}
 	}
 	return nil
 }

@@ -57,7 +57,10 @@ type Config struct {
 	// ViewsRun says that somebody else runs the views.
 	ViewsRun bool
 	History  timeline.History // the query side of the customer service; nil: timelines have what is public
-	Links    links.Keys       // that verify confirmation links; none: no link is good
+	// WebhookKeys are those that secrets of webhooks are derived from; none: no webhook is made here.
+	WebhookKeys     links.Keys
+	WebhookLoopback bool       // webhooks may have http URLs and loopback addresses, for development
+	Links           links.Keys // that verify confirmation links; none: no link is good
 
 	// Keys and Tokens say who calls; Open lets everybody do everything, for development.
 	Keys   Keys
@@ -147,7 +150,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return g.feed.Run(working) })
 	group.Go(func() error { return g.fresh.run(working, g.cfg.Client, g.log) })
-	for _, to := range []api.Service{api.Customer(), api.Billing()} {
+	for _, to := range asked() {
 		group.Go(func() error { return g.ask(working, to) })
 	}
 	server := g.server()
@@ -239,6 +242,9 @@ func (g *Gateway) ask(ctx context.Context, to api.Service) error {
 	}
 }
 
+// asked are the services that are sent commands.
+func asked() []api.Service { return []api.Service{api.Customer(), api.Billing(), api.Webhook()} }
+
 // asker returns the client of a service, nil while it is not connected.
 func (g *Gateway) asker(to api.Service) *ask.Client {
 	g.mu.Lock()
@@ -252,7 +258,7 @@ func (g *Gateway) Ready() error {
 	if g.draining.Load() {
 		return errors.New("stopping")
 	}
-	for _, to := range []api.Service{api.Customer(), api.Billing()} {
+	for _, to := range asked() {
 		if g.asker(to) == nil {
 			return fmt.Errorf("cannot ask the %s service yet", to.Name)
 		}

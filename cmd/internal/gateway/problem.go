@@ -15,6 +15,7 @@ import (
 	"utopia/processors/mail"
 	"utopia/processors/notification"
 	"utopia/processors/postal"
+	"utopia/processors/webhook"
 )
 
 // Codes of the problems that the gateway itself has with a request, beside the refusals of the services.
@@ -33,6 +34,8 @@ const (
 	codeID             = "id"
 	codeLink           = "link"
 	codeLinkExpired    = "link_expired"
+	codeWebhooksOff    = "webhooks_off"
+	codeWebhooksMany   = "too_many_webhooks"
 	codeRate           = "too_many_requests"
 	codeInternal       = "internal"
 	codeUnavailable    = "unavailable"
@@ -67,6 +70,8 @@ func ownKinds() map[string]kind {
 		codeID:             {http.StatusUnprocessableEntity, "An id is 1 to 64 of A-Z a-z 0-9 . _ ~ -"},
 		codeLink:           {http.StatusUnprocessableEntity, "The link is damaged, or was not made by us"},
 		codeLinkExpired:    {http.StatusGone, "The link has expired"},
+		codeWebhooksOff:    {http.StatusConflict, "This gateway has no key that secrets of webhooks are derived from"},
+		codeWebhooksMany:   {http.StatusConflict, "There are as many webhooks as there may be"},
 		codeRate:           {http.StatusTooManyRequests, "Too many requests; try again later"},
 		codeInternal:       {http.StatusInternalServerError, "A defect of the gateway; nothing is known to have changed"},
 		codeUnavailable:    {http.StatusServiceUnavailable, "The log cannot be written now; sending the command again with the same Idempotency-Key is safe"},
@@ -84,12 +89,13 @@ func ownKinds() map[string]kind {
 func refusalStatus() map[string]int {
 	m := map[string]int{}
 	for status, codes := range map[int][]string{
-		http.StatusNotFound: {"not_registered", "invoice_unknown", "mail_unknown"},
+		http.StatusNotFound: {"not_registered", "invoice_unknown", "mail_unknown", "webhook_unknown"},
 		http.StatusGone:     {"erased", "expired", "customer_forgotten"},
 		http.StatusConflict: {
 			"already_registered", "not_active", "same_address", "same_email", "no_pending_change", "other_change", "already_confirmed",
 			"not_confirmed", "already_reminded", "not_due", "other_deadline", "fact_known", "other_mail",
 			"invoice_exists", "invoice_paid", "too_many_open", "too_many_invoices",
+			"webhook_exists", "same_target", "webhook_not_active", "webhook_active", "no_trouble", "too_many_troubles", "too_early",
 			"mail_exists", "already_reported", "outdated", "still_needed",
 		},
 		http.StatusPreconditionFailed: {"version_conflict"},
@@ -97,6 +103,7 @@ func refusalStatus() map[string]int {
 			"name", "language", "no_address", "no_email", "unknown_reason", "effective_in_past", "effective_too_late", "no_source", "no_time",
 			"unknown_country", "incomplete_address", "post_code", "post_code_region", "not_text", "control_character", "too_long",
 			"too_many_lines", "email", "email_too_long",
+			"url", "events", "payload", "owner", "key_id", "customer_id", "report", "from_in_future",
 			"invoice_id", "amount", "currency", "text",
 			"recipient", "subject", "html", "link", "sender", "reply_to", "correlation_id", "mail_id", "result",
 			"id_reused", "too_large", "metadata", "invalid",
@@ -124,6 +131,7 @@ func refusalTitles() map[string]string {
 		{billing.Refusals(), billing.Code},
 		{mail.Refusals(), mail.Code},
 		{notification.Refusals(), notification.Code},
+		{webhook.Refusals(), webhook.Code},
 	} {
 		for _, err := range core.all {
 			code := core.code(err)

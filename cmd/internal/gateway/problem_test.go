@@ -11,6 +11,7 @@ import (
 	"utopia/processors/customer"
 	"utopia/processors/mail"
 	"utopia/processors/notification"
+	"utopia/processors/webhook"
 )
 
 // Every refusal that a service can answer with has a status and a sentence, and the table has no other.
@@ -19,7 +20,7 @@ func TestEveryRefusalOfEveryCoreIsAProblem(t *testing.T) {
 	for _, core := range []struct {
 		all  []error
 		code func(error) string
-	}{{customer.Refusals(), customer.Code}, {billing.Refusals(), billing.Code}, {mail.Refusals(), mail.Code}, {notification.Refusals(), notification.Code}} {
+	}{{customer.Refusals(), customer.Code}, {billing.Refusals(), billing.Code}, {mail.Refusals(), mail.Code}, {notification.Refusals(), notification.Code}, {webhook.Refusals(), webhook.Code}} {
 		for _, err := range core.all {
 			codes[core.code(err)] = true
 		}

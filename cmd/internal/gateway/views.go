@@ -25,6 +25,7 @@ type Views struct {
 	Billing       *processors.View[*schemas.BillingState]
 	Notifications *processors.View[*schemas.NotificationState]
 	Mails         *processors.View[*schemas.MailState]
+	Webhooks      *processors.View[*schemas.WebhookState]
 }
 
 // OpenViews makes all views; they are not run.
@@ -38,7 +39,10 @@ func OpenViews(o processors.ViewOptions) (v Views, err error) {
 	if v.Notifications, err = processors.NewNotificationView(o); err != nil {
 		return v, err
 	}
-	v.Mails, err = processors.NewMailView(o)
+	if v.Mails, err = processors.NewMailView(o); err != nil {
+		return v, err
+	}
+	v.Webhooks, err = processors.NewWebhookView(o)
 	return v, err
 }
 
@@ -54,6 +58,7 @@ func (v Views) all() []named {
 		{topics.Billing, topics.BillingState.Name, v.Billing.View},
 		{topics.Notification, topics.NotificationState.Name, v.Notifications.View},
 		{topics.Mail, topics.MailState.Name, v.Mails.View},
+		{topics.Webhook, topics.WebhookState.Name, v.Webhooks.View},
 	}
 }
 

@@ -88,6 +88,27 @@ func (k key) mac(payload []byte) []byte {
 	return h.Sum(nil)
 }
 
+// First returns the id of the key that signs; empty without keys.
+func (k Keys) First() string {
+	if len(k.list) == 0 {
+		return ""
+	}
+	return k.list[0].id
+}
+
+// Derive makes a secret of MinSecret bytes from the key with the given id: another one for each purpose and each data, and none of
+// them says anything about the key or the others. ErrUnknownKey if the file has no such key.
+func (k Keys) Derive(id, purpose string, data []byte) ([]byte, error) {
+	one, ok := k.byID(id)
+	if !ok {
+		return nil, ErrUnknownKey
+	}
+	h := hmac.New(sha256.New, one.secret)
+	_, _ = fmt.Fprintf(h, "utopia %s %s\n", purpose, one.id)
+	_, _ = h.Write(data)
+	return h.Sum(nil), nil
+}
+
 // LoadKeys reads a key file: one KEYID:BASE64SECRET a line, the signing key first; empty lines and lines that begin with
 // # are skipped. A file that everybody may read is refused, because the kinder alternative is a secret that is none;
 // readable by the group is allowed (an orchestrator gives mounted secrets to a group).

@@ -18,14 +18,18 @@ func (s *System) openGateway(context.Context) error {
 	if err != nil {
 		return err
 	}
+	hooks, err := processors.NewWebhookView(processors.ViewOptions{Client: s.Client, IDs: s.IDs, Logger: s.cfg.Logger})
+	if err != nil {
+		return err
+	}
 	past, err := history.New(history.Config{Client: s.Client, IDs: s.IDs, Logger: s.cfg.Logger})
 	if err != nil {
 		return err
 	}
 	g, err := gateway.New(gateway.Config{
-		History: past,
-		Client:  s.Client, IDs: s.IDs, Links: s.Keys, Open: true, Logger: s.cfg.Logger, ViewsRun: true,
-		Views: gateway.Views{Customers: s.Customers, Billing: s.Billing, Notifications: s.Notifications, Mails: mails},
+		Client: s.Client, IDs: s.IDs, Links: s.Keys, Open: true, Logger: s.cfg.Logger, ViewsRun: true, History: past,
+		Views:       gateway.Views{Customers: s.Customers, Billing: s.Billing, Notifications: s.Notifications, Mails: mails, Webhooks: hooks},
+		WebhookKeys: s.WebhookKeys, WebhookLoopback: true,
 	})
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
@@ -34,6 +38,7 @@ func (s *System) openGateway(context.Context) error {
 		s.parts,
 		run.Part{Name: "mail view", Run: mails.Run, Ready: readiness(mails.Ready)},
 		run.Part{Name: "customer query side", Run: past.Run, Ready: past.Ready},
+		run.Part{Name: "webhook view", Run: hooks.Run, Ready: readiness(hooks.Ready)},
 		run.Part{Name: "gateway", Run: g.Run, Ready: g.Ready},
 	)
 	h := smtpd.LocalOnly(g.Handler())

@@ -74,6 +74,8 @@ type System struct {
 	Inbox         *smtpd.Server
 	Keys          links.Keys
 	KeyFile       string
+	WebhookKeys   links.Keys
+	WebhookFile   string
 
 	pages    atomic.Pointer[http.Handler]
 	server   run.Server
@@ -97,7 +99,7 @@ func New(ctx context.Context, cfg Config) (*System, error) {
 
 func (s *System) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		s.openDir, s.openBroker, s.openRegistry, s.openHTTP, s.openMail, s.openViews, s.openGateway, s.openPages, s.openProcessors,
+		s.openDir, s.openBroker, s.openRegistry, s.openHTTP, s.openMail, s.openViews, s.openGateway, s.openPages, s.openWebhooks, s.openProcessors,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -304,6 +306,10 @@ func (s *System) openKeys() error {
 	if s.Keys, err = links.LoadOrCreateKeys(s.KeyFile); err != nil {
 		return fmt.Errorf("link keys: %w", err)
 	}
+	s.WebhookFile = filepath.Join(s.state, "webhook-keys")
+	if s.WebhookKeys, err = links.LoadOrCreateKeys(s.WebhookFile); err != nil {
+		return fmt.Errorf("webhook keys: %w", err)
+	}
 	return nil
 }
 
@@ -349,6 +355,7 @@ func (s *System) openProcessors(context.Context) error {
 		{topics.Billing, processors.NewBilling},
 		{topics.Mail, processors.NewMail},
 		{topics.Notification, processors.NewNotification},
+		{topics.Webhook, processors.NewWebhook},
 	} {
 		o := processors.Options{IDs: s.IDs, Engine: eos.Config{
 			Client: s.Client, Dir: filepath.Join(s.state, "state", g.name), Dev: true,

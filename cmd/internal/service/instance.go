@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"errors"
@@ -13,15 +13,15 @@ import (
 	"utopia/cmd/internal/config"
 )
 
-// instance returns the mailer's name in its group: --instance, else one made at
-// the first start and kept in the state directory. A name that stays the same
-// lets a killed mailer take its own place again, instead of waiting for its
-// former self's session to end.
-func instance(c *config.Config) (string, error) {
+// Instance returns the name of a worker beside the processor in its own group:
+// --instance, else one made at the first start and kept in the named file of the
+// state directory. A name that stays the same lets a killed worker take its own
+// place again, instead of waiting for its former self's session to end.
+func Instance(c *config.Config, file string) (string, error) {
 	if c.Instance != "" {
 		return c.Instance, nil
 	}
-	path := filepath.Join(c.StateDir, "mailer-instance")
+	path := filepath.Join(c.StateDir, file)
 	b, err := os.ReadFile(path)
 	if id := strings.TrimSpace(string(b)); err == nil && id != "" {
 		return id, nil
