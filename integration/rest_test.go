@@ -101,7 +101,7 @@ func newCluster(t *testing.T) *kfake.Cluster {
 	return cluster
 }
 
-// startServices runs the four services until stop is called, which waits until they have left in order.
+// startServices runs the services until stop is called, which waits until they have left in order.
 func startServices(ctx context.Context, t *testing.T, cluster *kfake.Cluster, ids schemas.IDs) (stop func()) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -113,6 +113,7 @@ func startServices(ctx context.Context, t *testing.T, cluster *kfake.Cluster, id
 	for name, make := range map[string]func(processors.Options) (*eos.Processor, error){
 		topics.Customer: processors.NewCustomer, topics.Billing: processors.NewBilling,
 		topics.Mail: processors.NewMail, topics.Notification: processors.NewNotification,
+		topics.Webhook: processors.NewWebhook,
 	} {
 		p, err := make(processors.Options{IDs: ids, Engine: eos.Config{
 			Client: []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}, Dir: t.TempDir(), Dev: true,

@@ -117,10 +117,18 @@ func TestAnyCommands(t *testing.T) {
 			now = now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "hours")) * time.Hour)
 			trouble := webhook.Trouble{Partition: int32(rapid.IntRange(0, 2).Draw(t, "partition")), Since: noon}
 			c := rapid.SampledFrom([]webhook.Command{
-				webhook.Register{Target: target, Key: "k1"}, webhook.Change{Target: target}, webhook.Change{Target: other}, webhook.Pause{}, webhook.Resume{},
-				webhook.Rotate{Key: "k2"}, webhook.Redeliver{From: noon}, webhook.Close{},
-				webhook.Record{Result: webhook.Failing, Trouble: trouble}, webhook.Record{Result: webhook.Recovered, Trouble: trouble},
-				webhook.Record{Result: webhook.GivenUp, Trouble: trouble}, webhook.Record{Result: webhook.Gone, Trouble: trouble},
+				webhook.Register{Target: target, Key: "k1"},
+				webhook.Change{Target: target},
+				webhook.Change{Target: other},
+				webhook.Pause{},
+				webhook.Resume{},
+				webhook.Rotate{Key: "k2"},
+				webhook.Redeliver{From: noon},
+				webhook.Close{},
+				webhook.Record{Result: webhook.Failing, Trouble: trouble},
+				webhook.Record{Result: webhook.Recovered, Trouble: trouble},
+				webhook.Record{Result: webhook.GivenUp, Trouble: trouble},
+				webhook.Record{Result: webhook.Gone, Trouble: trouble},
 			}).Draw(t, "command")
 			events, err := webhook.Decide(s, c, now)
 			if (err == nil) == (len(events) == 0) {

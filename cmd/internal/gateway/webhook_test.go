@@ -223,8 +223,12 @@ func TestWhoseWebhooksAreWhose(t *testing.T) {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	for _, what := range [][3]string{
-		{http.MethodGet, "", ""}, {http.MethodDelete, "", ""}, {http.MethodPost, "/resumption", ""}, {http.MethodPost, "/secret", ""},
-		{http.MethodPut, "/target", webhookBody(target, "thin")}, {http.MethodPost, "/redeliveries", `{"from":"2026-01-01T00:00:00Z"}`},
+		{http.MethodGet, "", ""},
+		{http.MethodDelete, "", ""},
+		{http.MethodPost, "/resumption", ""},
+		{http.MethodPost, "/secret", ""},
+		{http.MethodPut, "/target", webhookBody(target, "thin")},
+		{http.MethodPost, "/redeliveries", `{"from":"2026-01-01T00:00:00Z"}`},
 	} {
 		his, none := as("bob", what[0], "/v1/webhooks/w-1"+what[1], what[2]), as("bob", what[0], "/v1/webhooks/none"+what[1], what[2])
 		if his.Status != http.StatusNotFound || string(his.Body) != string(none.Body) {

@@ -90,6 +90,15 @@ func hook(target string) *schemas.WebhookState {
 	return &schemas.WebhookState{WebhookFields: schemas.WebhookFields{WebhookID: "w-1", URL: target, Secret: schemas.WebhookSecret{Version: 1, At: 1, KeyID: "k1"}}}
 }
 
+// dial asks for a URL and wants to hear why not.
+func dial(client *http.Client, target string) error {
+	resp, err := client.Get(target)
+	if err == nil {
+		err = resp.Body.Close()
+	}
+	return err
+}
+
 // inside lists addresses that no webhook may have.
 func inside() []string {
 	return []string{
@@ -140,7 +149,7 @@ func TestNothingInsideIsCalled(t *testing.T) {
 			}
 		}
 		// Even without the look at the URL.
-		if _, err := c.client.Get("https://" + host + ":8443/"); !errors.Is(err, ErrAddress) {
+		if err := dial(c.client, "https://"+host+":8443/"); !errors.Is(err, ErrAddress) {
 			t.Errorf("dialled %s: %v", ip, err)
 		}
 	}
@@ -152,10 +161,10 @@ func TestNothingInsideIsCalled(t *testing.T) {
 			t.Errorf("%s: %v, want %v", target, err, want)
 		}
 	}
-	// The first answer is public, the second is not: what is dialled is checked, not what was looked up before. Nobody is at the public one.
+	// A name that means another address each time: what is dialled is checked, not what was looked up before.
 	rebinding := guard.client(nil, names(t, "127.0.0.1", "10.0.0.1"))
 	for range 3 {
-		if _, err := rebinding.Get("https://rebinding.example.org:8443/"); !errors.Is(err, ErrAddress) {
+		if err := dial(rebinding, "https://rebinding.example.org:8443/"); !errors.Is(err, ErrAddress) {
 			t.Errorf("rebinding: %v", err)
 		}
 	}

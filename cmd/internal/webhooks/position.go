@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -198,7 +199,7 @@ func (s *Sender) recall(r *kgo.Record) {
 	rec, err := schemas.DecodePrivate(r.Value)
 	pos, ok := rec.(*schemas.WebhookPosition)
 	if err != nil || !ok || pos.Partition != r.Partition {
-		s.log.Error("a position cannot be read", "partition", r.Partition, "offset", r.Offset)
+		s.log.Error("a position cannot be read", slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset))
 		return
 	}
 	p.known[place{pos.WebhookID, r.Partition}] = *pos

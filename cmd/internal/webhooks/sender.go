@@ -189,11 +189,7 @@ func (s *Sender) Run(ctx context.Context) error {
 
 // watch sees the errors of the membership: nothing is fetched here.
 func (s *Sender) watch(ctx context.Context) error {
-	for {
-		fetches := s.client.PollFetches(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
+	for fetches := s.client.PollFetches(ctx); ctx.Err() == nil; fetches = s.client.PollFetches(ctx) {
 		if fetches.IsClientClosed() {
 			return kgo.ErrClientClosed
 		}
@@ -204,6 +200,7 @@ func (s *Sender) watch(ctx context.Context) error {
 			s.log.Error("sender of webhooks has trouble with its group", slog.Any("error", e.Err))
 		}
 	}
+	return nil
 }
 
 // leave gives up the place in the group, so that others take over at once.
