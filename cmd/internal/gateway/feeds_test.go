@@ -268,6 +268,7 @@ func (w *world) refused(g *instance) {
 	if a := g.do(http.MethodGet, feedPath, "", "Accept", "image/png"); a.Status != http.StatusNotAcceptable {
 		w.t.Errorf("%d", a.Status)
 	}
+	gateway.Eventually(w.t, 10*time.Second, "those who listened have gone", func() bool { return g.Streams() == 0 })
 	ctx, cancel := context.WithCancel(w.t.Context())
 	resp := (&source{t: w.t}).open(ctx, g.url+streamPath)
 	if p := g.do(http.MethodGet, streamPath, "").Problem(w.t); p.Code != "too_many_streams" || g.Streams() != 1 {
