@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/api"
+	"utopia/cmd/internal/catalogue"
 	"utopia/cmd/internal/cli"
 	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/config"
@@ -33,7 +34,7 @@ func (a *app) customerHistoryCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "history ID", Short: "Show what has changed about a customer, old and new",
 		Long: fmt.Sprintf(`Reads %s, which keeps %s; the output says where the history begins. The whole
-history is the customer service's own event store, which is private.`, topics.CustomerChanges.Name, days(topics.CustomerChanges.Retention)),
+history is the customer service's own event store, which is private.`, topics.CustomerChanges.Name, catalogue.Days(topics.CustomerChanges.Retention)),
 		Example: "utopia customer history c-17\nutopia customer history c-17 -o json",
 		Args:    cli.Args("ID"),
 	}

@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"utopia/cmd/internal/catalogue"
 	"utopia/cmd/internal/cli"
 	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/config"
@@ -26,45 +25,6 @@ need no cluster; 'plan', 'apply' and 'check' compare a cluster with it.`,
 		a.topicsListCommand(), a.topicsGraphCommand(), a.topicsPlanCommand(), a.topicsApplyCommand(), a.topicsCheckCommand())
 }
 
-// topicView is a topic as -o json shows it.
-type topicView struct {
-	Name      string   `json:"name"`
-	Kind      string   `json:"kind"`
-	Pattern   string   `json:"pattern"`
-	Audience  string   `json:"audience"`
-	Owner     string   `json:"owner"`
-	Writers   []string `json:"writers"`
-	Readers   []string `json:"readers"`
-	Key       string   `json:"key"`
-	Cleanup   string   `json:"cleanup"`
-	Retention string   `json:"retention,omitempty"`
-	Timestamp string   `json:"timestamp"`
-	MaxBytes  int      `json:"maxBytes"`
-	Records   []string `json:"records"`
-	Doc       string   `json:"doc"`
-}
-
-func viewTopic(t topics.Topic) topicView {
-	return topicView{
-		Name: t.Name, Kind: string(t.Kind), Pattern: t.Kind.Pattern(), Audience: string(t.Audience), Owner: t.Owner,
-		Writers: t.Writers, Readers: t.Readers, Key: t.Key, Cleanup: string(t.Cleanup), Retention: days(t.Retention),
-		Timestamp: string(t.Timestamp), MaxBytes: t.MaxBytes, Records: t.Records, Doc: t.Doc,
-	}
-}
-
-// days writes a retention as people say it; nothing for none.
-func days(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d == 0:
-		return ""
-	case d%day == 0:
-		return fmt.Sprintf("%dd", d/day)
-	default:
-		return d.String()
-	}
-}
-
 func (a *app) topicsListCommand() *cobra.Command {
 	var dead bool
 	cmd := &cobra.Command{
@@ -76,12 +36,12 @@ utopia topics list customer.changes.v1 -o yaml`,
 	out := output(cmd)
 	cmd.Flags().BoolVar(&dead, "dead-letters", false, "list the dead-letter topics too")
 	cmd.RunE = func(_ *cobra.Command, names []string) error {
-		var list []topicView
+		var list []catalogue.Topic
 		for _, t := range topics.All() {
 			if len(names) == 0 && t.Kind == topics.DeadLetters && !dead || len(names) > 0 && !slices.Contains(names, t.Name) {
 				continue
 			}
-			list = append(list, viewTopic(t))
+			list = append(list, catalogue.TopicOf(t))
 		}
 		for _, n := range names {
 			if _, ok := topics.ByName(n); !ok {

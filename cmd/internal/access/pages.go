@@ -16,6 +16,10 @@ func Pages() map[string][]Role {
 		"POST /customers/{id}/move":    can["request-address-change"],
 		"GET /register":                can["register-customer"],
 		"POST /register":               can["register-customer"],
+		"GET /topics":                  can["list-topics"],
+		"GET /topics/{topic}":          can["get-topic"],
+		"GET /schemas":                 can["list-schemas"],
+		"GET /schemas/{name}":          can["get-schema"],
 		"GET /dev/mail/{$}":            Roles(), // in development everybody is also whoever a mail was sent to
 		"GET /dev/mail/read/{id}":      Roles(),
 		"GET /dev/mail/read/{id}/html": Roles(),

@@ -54,6 +54,10 @@ func Policy() map[string][]Role {
 		"rotate-webhook-secret":     {Operator, Partner},
 		"redeliver-webhook":         {Operator, Partner},
 		"close-webhook":             {Operator, Partner},
+		"list-topics":               {Clerk, Operator}, // how the system is made, also what is private in it: for those inside
+		"get-topic":                 {Clerk, Operator},
+		"list-schemas":              {Clerk, Operator},
+		"get-schema":                {Clerk, Operator},
 		"confirm-by-link":           {Everybody},
 		"reject-by-link":            {Everybody},
 	}

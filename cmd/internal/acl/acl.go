@@ -68,6 +68,9 @@ func ofTopic(name string, t topics.Topic) []Right {
 	if writes {
 		add(kmsg.ACLOperationWrite, writesBecause(name, t))
 	}
+	if name == topics.Gateway && !reads && !writes {
+		add(kmsg.ACLOperationDescribe, "to show how much is in it; not what")
+	}
 	if (reads || writes) && slices.Contains(topics.Services(), name) {
 		add(kmsg.ACLOperationDescribeConfigs, "it refuses to start on settings that would lose records")
 	}

@@ -24,6 +24,7 @@ import (
 	"utopia/cmd/internal/access"
 	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/feed"
+	"utopia/cmd/internal/flow"
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/timeline"
 	"utopia/processors/ask"
@@ -100,6 +101,7 @@ type Gateway struct {
 	failures *limits
 	feed     *feed.Feed
 	streams  *streams
+	meter    *flow.Meter
 
 	mu     sync.Mutex
 	askers map[string]*ask.Client
@@ -130,6 +132,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, fresh: newFreshness(cfg.Views, changes), feed: changes,
 		streams: newStreams(cfg.Streams, cfg.StreamsPerCaller), policy: access.Policy(), askers: map[string]*ask.Client{},
 		callers: newLimits(cfg.Rate, 2*cfg.Rate), public: newLimits(cfg.PublicRate, 10*cfg.PublicRate), failures: newLimits(5, 50),
+		meter: flow.New(flow.Config{Client: cfg.Client, Logger: cfg.Logger, Now: cfg.Now}),
 	}
 	g.hurry, g.hurryUp = context.WithCancel(context.Background())
 	g.ending, g.end = context.WithCancel(context.Background())
@@ -149,6 +152,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.cfg.Views.run(working, group)
 	}
 	group.Go(func() error { return g.feed.Run(working) })
+	group.Go(func() error { return g.meter.Run(working) })
 	group.Go(func() error { return g.fresh.run(working, g.cfg.Client, g.log) })
 	for _, to := range asked() {
 		group.Go(func() error { return g.ask(working, to) })

@@ -33,6 +33,7 @@ func (g *Gateway) routes() http.Handler {
 	g.queryRoutes()
 	g.feedRoutes()
 	g.webhookRoutes()
+	g.catalogueRoutes()
 	g.publicRoutes()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", g.readyz)

@@ -69,7 +69,7 @@ func TestWhoMayOpenWhat(t *testing.T) {
 	b.WriteString("\n")
 	for _, pattern := range slices.Sorted(maps.Keys(access.Pages())) {
 		method, path, _ := strings.Cut(strings.ReplaceAll(pattern, "{$}", ""), " ")
-		path = strings.NewReplacer("/customers/{id}", "/customers/c-1", "{id}", "1").Replace(path)
+		path = strings.NewReplacer("/customers/{id}", "/customers/c-1", "{id}", "1", "{topic}", "crm.changes.v1", "{name}", "utopia.mail.SendMail").Replace(path)
 		fmt.Fprintf(&b, "%-40s", pattern)
 		for _, c := range callers {
 			w := ask(h, s, c, method, path)

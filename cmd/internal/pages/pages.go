@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"utopia/cmd/internal/access"
+	"utopia/cmd/internal/catalogue"
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/smtpd"
 	"utopia/cmd/internal/timeline"
@@ -86,6 +87,8 @@ type Clerk struct {
 	Notifications View[*schemas.NotificationState]
 	// Timeline is what has happened about a customer; timeline.Sources is one.
 	Timeline Timeline
+	// Live tells how much is in the topics; without it that is not known.
+	Live catalogue.Live
 	// Sample is people who may be registered with one click.
 	Sample []schemas.RegisterCustomer
 	// Inbox, if set, adds the development mail pages.
@@ -168,6 +171,10 @@ func (h *handler) clerkPages(mux *http.ServeMux) {
 	h.page(mux, "POST /customers/{id}/move", (*handler).move)
 	h.page(mux, "GET /register", (*handler).registerForm)
 	h.page(mux, "POST /register", (*handler).register)
+	h.page(mux, "GET /topics", (*handler).topics)
+	h.page(mux, "GET /topics/{topic}", (*handler).topic)
+	h.page(mux, "GET /schemas", (*handler).schemas)
+	h.page(mux, "GET /schemas/{name}", (*handler).schema)
 	if h.cfg.Clerk.Inbox != nil {
 		h.page(mux, "GET /dev/mail/{$}", (*handler).mails)
 		h.page(mux, "GET /dev/mail/read/{id}", (*handler).mail)
@@ -269,6 +276,8 @@ func (h *handler) places() []Place {
 	if h.cfg.Clerk.Inbox != nil {
 		add("Mails", "GET /dev/mail/{$}", "/dev/mail/")
 	}
+	add("Topics", "GET /topics", "/topics")
+	add("Schemas", "GET /schemas", "/schemas")
 	return all
 }
 

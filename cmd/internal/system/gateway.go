@@ -43,7 +43,7 @@ func (s *System) openGateway(context.Context) error {
 	)
 	h := smtpd.LocalOnly(g.Handler())
 	s.api.Store(&h)
-	s.timeline = g.Timeline()
+	s.timeline, s.live = g.Timeline(), g.Live()
 	return nil
 }
 

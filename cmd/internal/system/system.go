@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/cmd/internal/catalogue"
 	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/mailer"
@@ -81,6 +82,7 @@ type System struct {
 	server   run.Server
 	api      atomic.Pointer[http.Handler]
 	timeline timeline.Sources
+	live     catalogue.Live
 	cfg      Config
 	state    string
 	closers  []func()
