@@ -9,7 +9,7 @@ func types() table {
 	var all table
 	for _, t := range []table{
 		customerInputs(), customerEvents(), customerOutputs(), billingRecords(), mailRecords(), notificationRecords(),
-		webhookRecords(), nestedRecords(),
+		webhookRecords(), operatorRecords(), nestedRecords(),
 	} {
 		all = append(all, t...)
 	}
@@ -138,6 +138,12 @@ func webhookRecords() table {
 		of[WebhookClosed],
 		of[WebhookRow],
 		of[WebhookPosition],
+	}
+}
+
+func operatorRecords() table {
+	return table{
+		of[OperatorAction],
 	}
 }
 

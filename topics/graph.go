@@ -13,7 +13,7 @@ type Dependency struct {
 }
 
 // Graph returns who depends on whom, by topic, in the order of the catalogue. A service does not depend on itself, and
-// people who read dead letters depend on nobody.
+// people who read dead letters, or what they did, depend on nobody.
 func Graph() []Dependency {
 	var g []Dependency
 	for _, t := range All() {
@@ -26,7 +26,7 @@ func Graph() []Dependency {
 			who, why = t.Readers, "reads replies of"
 		case Change, State:
 			who, why = t.Readers, "listens to"
-		case Event, Outbox, Positions, Table, DeadLetters:
+		case Event, Outbox, Positions, Table, Action, DeadLetters:
 			continue // only the owner, and people, read them
 		}
 		for _, w := range who {

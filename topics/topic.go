@@ -45,6 +45,7 @@ const (
 	Positions   Kind = "positions" // how far the owner's own worker is with other topics
 	Outbox      Kind = "outbox"    // work for the outside world, taken up by the owner's own worker
 	Table       Kind = "table"     // a processor's changelog; Goka names it
+	Action      Kind = "actions"   // what people did by hand, and why
 	DeadLetters Kind = "dlq"       // input records that no code can handle, as received
 )
 
@@ -67,6 +68,8 @@ func (k Kind) Pattern() string {
 		return "consumer positions"
 	case Table:
 		return "changelog"
+	case Action:
+		return "audit"
 	case DeadLetters:
 		return "dead letter"
 	}
@@ -86,7 +89,7 @@ const (
 	FromProducers Audience = "producers"
 	// ForCallers is read by those who sent a command.
 	ForCallers Audience = "callers"
-	// ForPeople is read by operators, with the command line.
+	// ForPeople is read by operators, with the command line or over the API.
 	ForPeople Audience = "people"
 )
 
@@ -134,7 +137,9 @@ type Topic struct {
 func (t Topic) Private() bool { return t.Audience == Private }
 
 // Input reports whether a processor consumes the topic.
-func (t Topic) Input() bool { return t.Kind != DeadLetters && t.Timestamp == LogAppendTime }
+func (t Topic) Input() bool {
+	return t.Kind != DeadLetters && t.Kind != Action && t.Timestamp == LogAppendTime
+}
 
 // DLQ returns the topic that takes t's dead letters: records that no code can handle, key and value as received.
 func (t Topic) DLQ() Topic {
@@ -144,7 +149,7 @@ func (t Topic) DLQ() Topic {
 		Audience:  ForPeople,
 		Owner:     t.Owner,
 		Writers:   t.processors(),
-		Readers:   []string{Operators},
+		Readers:   []string{Operators, Gateway},
 		Key:       "as received",
 		Cleanup:   Delete,
 		Retention: 30 * day,

@@ -22,6 +22,9 @@ const (
 	Operators    = "operators" // people with the command line
 )
 
+// Operator owns the record of what operators did. It is no service.
+const Operator = "operator"
+
 // Services returns the processor groups, each also the name of its consumer group.
 func Services() []string { return []string{Customer, Billing, Mail, Notification, Webhook} }
 
@@ -304,6 +307,16 @@ var (
 		Doc:     "The changelog of the webhook processor: one row per webhook.",
 		Records: []string{"utopia.webhook.private.WebhookRow"},
 	}
+
+	// OperatorActions is kept for 400 days: whoever looks at a year afterwards still finds all of it, and names of people are not kept for
+	// ever. It has the broker's time, which whoever acts cannot choose.
+	OperatorActions = Topic{
+		Name: "operator.actions.v1", Kind: Action, Audience: ForPeople, Owner: Operator,
+		Writers: []string{Operators, Gateway}, Readers: []string{Operators, Gateway},
+		Key: "what it was done to", Cleanup: Delete, Retention: 400 * day, Timestamp: LogAppendTime, MaxBytes: RecordBytes,
+		Doc:     "What operators did by hand: who, when, to what, why, and what came of it.",
+		Records: []string{"utopia.operator.OperatorAction"},
+	}
 )
 
 // catalogue holds every topic, dead letters included, and byName finds them: processors ask for each record.
@@ -325,6 +338,7 @@ func collect() []Topic {
 		MailCommands, MailReplies, MailOutbox, MailEvents, MailState, MailTable,
 		NotificationEvents, NotificationState, NotificationTable,
 		WebhookCommands, WebhookReplies, WebhookEvents, WebhookState, WebhookPositions, WebhookTable,
+		OperatorActions,
 	}
 	var all []Topic
 	for _, t := range base {

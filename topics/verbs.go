@@ -106,7 +106,7 @@ func checkRecord(t Topic, record string) error {
 		if !slices.Contains(EventVerbs(), word[len(word)-1]) {
 			return fmt.Errorf("%s: %s: %w", t.Name, record, ErrVerb)
 		}
-	case Reply, State, Outbox, Positions, Table, DeadLetters:
+	case Reply, State, Outbox, Positions, Table, Action, DeadLetters:
 		// Outcomes, states and rows are nouns.
 	}
 	return nil

@@ -4,17 +4,14 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/cli"
 	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/config"
+	"utopia/cmd/internal/operator"
 	"utopia/cmd/internal/run"
 	"utopia/topics"
 )
@@ -26,7 +23,7 @@ func (a *app) dlqCommand() *cobra.Command {
 		`A record that cannot be decoded, has no key, or sits in the wrong partition twice is
 kept as received in <topic>.dlq, with the reason in its headers. A refusal is not a
 dead letter: it is a reply.`,
-		a.dlqListCommand(), a.dlqShowCommand(), a.dlqRetryCommand())
+		a.dlqListCommand(), a.dlqShowCommand(), a.dlqRetryCommand(), a.dlqDropCommand())
 }
 
 // inputTopics returns every topic that has dead letters, or the one named.
@@ -48,6 +45,8 @@ type letter struct {
 	Ref     string            `json:"ref"`
 	Origin  string            `json:"origin"`
 	At      time.Time         `json:"at"`
+	State   string            `json:"state"`
+	Decided *decision         `json:"decided,omitempty"`
 	Reason  string            `json:"reason"`
 	Detail  string            `json:"detail,omitempty"`
 	Key     string            `json:"key"`
@@ -56,31 +55,23 @@ type letter struct {
 	Value   string            `json:"value,omitempty"` // base64
 }
 
-func viewLetter(d cluster.DeadLetter, whole bool) letter {
+func viewLetter(d cluster.DeadLetter, decided map[string]operator.Action, whole bool) letter {
 	l := letter{
-		Ref: d.Ref.String(), Origin: d.Origin.String(), At: d.At.UTC(), Reason: d.Reason, Detail: d.Detail,
-		Key: printable(d.Record.Key), Bytes: len(d.Record.Value),
+		State: operator.Open,
+		Ref:   d.Ref.String(), Origin: d.Origin.String(), At: d.At.UTC(), Reason: d.Reason, Detail: d.Detail,
+		Key: cluster.Printable(d.Record.Key), Bytes: len(d.Record.Value),
+	}
+	if a, ok := decided[l.Ref]; ok {
+		l.State, l.Decided = operator.Letter{Decision: &a}.State(), viewDecision(a)
 	}
 	if whole {
 		l.Value = base64.StdEncoding.EncodeToString(d.Record.Value)
 		l.Headers = map[string]string{}
 		for _, h := range d.Record.Headers {
-			l.Headers[h.Key] = printable(h.Value)
+			l.Headers[h.Key] = cluster.Printable(h.Value)
 		}
 	}
 	return l
-}
-
-// printable shows bytes as text where they are text.
-func printable(b []byte) string {
-	switch {
-	case b == nil:
-		return "(none)"
-	case utf8.Valid(b) && !slices.ContainsFunc(b, func(c byte) bool { return c < 0x20 || c == 0x7f }):
-		return string(b)
-	default:
-		return fmt.Sprintf("0x%x", b)
-	}
 }
 
 func completeInputs() cobra.CompletionFunc {
@@ -100,8 +91,12 @@ func (a *app) dlqListCommand() *cobra.Command {
 		_, err := inputTopics(first(args))
 		return err
 	}
-	return a.connected(cmd, config.Kafka, check, func(ctx context.Context, s *session, args []string) error {
+	return a.connected(cmd, config.Kafka|config.Registry, check, func(ctx context.Context, s *session, args []string) error {
 		inputs, err := inputTopics(first(args))
+		if err != nil {
+			return err
+		}
+		decided, err := s.decisions(ctx)
 		if err != nil {
 			return err
 		}
@@ -115,7 +110,7 @@ func (a *app) dlqListCommand() *cobra.Command {
 		}
 		letters := []letter{}
 		for _, d := range found {
-			letters = append(letters, viewLetter(d, false))
+			letters = append(letters, viewLetter(d, decided, false))
 		}
 		return out.print(a.stdout, letters, func() {
 			if len(letters) == 0 {
@@ -124,9 +119,9 @@ func (a *app) dlqListCommand() *cobra.Command {
 			}
 			var rows [][]string
 			for _, l := range letters {
-				rows = append(rows, []string{l.Ref, stamp(l.At), l.Reason, l.Detail, l.Key, number(l.Bytes)})
+				rows = append(rows, []string{l.Ref, stamp(l.At), l.State, l.Reason, l.Detail, l.Key, number(l.Bytes)})
 			}
-			table(a.stdout, []string{"DEAD LETTER", "AT", "REASON", "DETAIL", "KEY", "BYTES"}, rows)
+			table(a.stdout, []string{"DEAD LETTER", "AT", "STATE", "REASON", "DETAIL", "KEY", "BYTES"}, rows)
 		})
 	})
 }
@@ -156,7 +151,7 @@ func (a *app) dlqShowCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&raw, "raw", false, "write the value's bytes as received and nothing else")
 	out := output(cmd)
-	return a.connected(cmd, config.Kafka, checkRefs, func(ctx context.Context, s *session, args []string) error {
+	return a.connected(cmd, config.Kafka|config.Registry, checkRefs, func(ctx context.Context, s *session, args []string) error {
 		d, err := s.deadLetter(ctx, args[0])
 		if err != nil {
 			return err
@@ -165,11 +160,18 @@ func (a *app) dlqShowCommand() *cobra.Command {
 			_, err := a.stdout.Write(d.Record.Value)
 			return err
 		}
-		l := viewLetter(d, true)
+		decided, err := s.decisions(ctx)
+		if err != nil {
+			return err
+		}
+		l := viewLetter(d, decided, true)
 		return out.print(a.stdout, l, func() {
-			pairs := []string{"dead letter", l.Ref, "origin", l.Origin, "at", stamp(l.At), "reason", l.Reason, "detail", l.Detail, "key", l.Key, "bytes", number(l.Bytes)}
+			pairs := []string{"dead letter", l.Ref, "origin", l.Origin, "at", stamp(l.At), "state", l.State, "reason", l.Reason, "detail", l.Detail, "key", l.Key, "bytes", number(l.Bytes)}
 			for _, h := range d.Record.Headers {
-				pairs = append(pairs, "header "+h.Key, printable(h.Value))
+				pairs = append(pairs, "header "+h.Key, cluster.Printable(h.Value))
+			}
+			if l.Decided != nil {
+				pairs = append(pairs, "decided by", l.Decided.By, "decided at", stamp(l.Decided.At), "because", l.Decided.Why, "sent again as", l.Decided.SentAs)
 			}
 			fields(a.stdout, append(pairs, "value (base64)", l.Value)...)
 		})
@@ -202,52 +204,4 @@ func (s *session) deadLetter(ctx context.Context, text string) (cluster.DeadLett
 		return cluster.DeadLetter{}, err
 	}
 	return cluster.FindDeadLetter(ctx, s.opts, ref)
-}
-
-// retried is one dead letter that was sent again.
-type retried struct {
-	Ref string `json:"ref"`
-	At  string `json:"at"` // where it is now
-}
-
-func (a *app) dlqRetryCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "retry REF...", Short: "Send dead letters again to the topic they came from",
-		Long: `Produces the record again, key and value byte for byte as received, with the header
-utopia-retry-of. Do it once the code can handle it. The dead letter stays where it is
-until its retention ends; a command that was handled already is recognised by its id.
-A state that a later one has replaced is not sent again.`,
-		Example: "utopia dlq retry customer.commands.v1.dlq/3/0",
-		Args:    cli.Args("REF..."),
-	}
-	out := output(cmd)
-	return a.connected(cmd, config.Kafka, checkRefs, func(ctx context.Context, s *session, args []string) error {
-		var letters []cluster.DeadLetter
-		for _, ref := range args { // all of them are found before the first is sent
-			d, err := s.deadLetter(ctx, ref)
-			if err != nil {
-				return err
-			}
-			letters = append(letters, d)
-		}
-		sent, err := retryAll(ctx, s.opts, letters)
-		printed := out.print(a.stdout, sent, func() {
-			for _, r := range sent {
-				line(a.stdout, "%s sent again as %s", r.Ref, r.At)
-			}
-		})
-		return errors.Join(err, printed)
-	})
-}
-
-func retryAll(ctx context.Context, opts []kgo.Opt, letters []cluster.DeadLetter) ([]retried, error) {
-	var sent []retried
-	for _, d := range letters {
-		at, err := cluster.Retry(ctx, opts, d)
-		if err != nil {
-			return sent, err
-		}
-		sent = append(sent, retried{Ref: d.Ref.String(), At: at.String()})
-	}
-	return sent, nil
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -12,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/cmd/internal/api"
+	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/run"
 	"utopia/schemas"
 	"utopia/topics"
@@ -31,25 +32,22 @@ type shown struct {
 }
 
 // reader turns records of any of our topics into JSON, by the schema they were
-// written with. It remembers compiled schemas.
-type reader struct {
-	ids    schemas.IDs
-	byText map[string]*schemas.JSON
-}
+// written with.
+type reader struct{ *api.Records }
 
-func newReader(ids schemas.IDs) *reader { return &reader{ids: ids, byText: map[string]*schemas.JSON{}} }
+func newReader(ids schemas.IDs) *reader { return &reader{api.NewRecords(ids)} }
 
 // show never fails for a record: what cannot be read is shown as bytes with the
 // reason. A registry that does not answer is an error.
 func (r *reader) show(rec *kgo.Record) (shown, error) {
 	s := shown{
-		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, At: stamp(rec.Timestamp), Key: printable(rec.Key),
+		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, At: stamp(rec.Timestamp), Key: cluster.Printable(rec.Key),
 		Value: json.RawMessage("null"),
 	}
 	if rec.Value == nil {
 		return s, nil
 	}
-	name, value, err := r.decode(rec.Topic, rec.Value)
+	name, value, err := r.JSON(rec.Topic, rec.Value)
 	switch {
 	case err == nil:
 		s.Type, s.Value = name, value
@@ -58,40 +56,6 @@ func (r *reader) show(rec *kgo.Record) (shown, error) {
 		err = nil
 	}
 	return s, err
-}
-
-func (r *reader) decode(topic string, b []byte) (name string, value []byte, err error) {
-	t, _ := topics.ByName(topic)
-	var schema string
-	var body []byte
-	if t.Private() {
-		rev, rest, err := schemas.PrivateSchema(b)
-		if err != nil {
-			return "", nil, err
-		}
-		name, schema, body = rev.Record, rev.Schema, rest
-	} else {
-		id, rest, err := schemas.SchemaID(b)
-		if err != nil {
-			return "", nil, err
-		}
-		if _, schema, err = r.ids.ByID(id); err != nil {
-			return "", nil, fmt.Errorf("schema id %d: %w", id, err)
-		}
-		if name, err = schemas.FullName(schema); err != nil {
-			return "", nil, err
-		}
-		body = rest
-	}
-	j := r.byText[schema]
-	if j == nil {
-		if j, err = schemas.NewJSON(schema); err != nil {
-			return "", nil, err
-		}
-		r.byText[schema] = j
-	}
-	value, err = j.ToJSON(body)
-	return name, value, err
 }
 
 // writer turns JSON into records of one topic.

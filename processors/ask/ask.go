@@ -199,7 +199,7 @@ func (c *Client) Ask(ctx context.Context, key string, cmd schemas.Command) (sche
 func (c *Client) Begin(ctx context.Context, key string, cmd schemas.Command) (*Question, error) {
 	meta := cmd.Metadata()
 	meta.ReplyTo = c.address
-	identify(meta)
+	Identify(meta)
 	q := &Question{c: c, id: meta.CommandID, key: key, got: make(chan schemas.ReplyFields, 1), sent: make(chan error, 1)}
 	c.mu.Lock()
 	c.waiting[q.id] = append(c.waiting[q.id], q)
@@ -265,7 +265,7 @@ func (q *Question) Close() {
 
 // Send stores cmd in the log and does not wait for its outcome. It returns once the cluster has acknowledged it.
 func (c *Client) Send(ctx context.Context, key string, cmd schemas.Command) error {
-	identify(cmd.Metadata())
+	Identify(cmd.Metadata())
 	sent := make(chan error, 1)
 	if err := c.produce(ctx, key, cmd, func(_ *kgo.Record, err error) { sent <- err }); err != nil {
 		return err
@@ -278,7 +278,8 @@ func (c *Client) Send(ctx context.Context, key string, cmd schemas.Command) erro
 	}
 }
 
-func identify(meta *schemas.Metadata) {
+// Identify gives a command without an id a new one (UUIDv7).
+func Identify(meta *schemas.Metadata) {
 	if meta.CommandID == "" {
 		meta.CommandID = uuid.Must(uuid.NewV7()).String()
 	}

@@ -58,6 +58,10 @@ func Policy() map[string][]Role {
 		"get-topic":                 {Clerk, Operator},
 		"list-schemas":              {Clerk, Operator},
 		"get-schema":                {Clerk, Operator},
+		"list-dead-letters":         {Operator},
+		"get-dead-letter":           {Operator},
+		"retry-dead-letter":         {Operator},
+		"drop-dead-letter":          {Operator},
 		"confirm-by-link":           {Everybody},
 		"reject-by-link":            {Everybody},
 	}

@@ -50,8 +50,17 @@ func Of(name string) []Right {
 	if slices.Contains(topics.Services(), name) {
 		all = append(all, ofService(name)...)
 	}
+	if retries(name) {
+		all = append(all, Right{
+			Operation: kmsg.ACLOperationWrite, Resource: kmsg.ACLResourceTypeTransactionalId, Name: topics.Operator + "-", Prefix: true,
+			Why: "the transactions in which a dead letter is sent again and noted",
+		})
+	}
 	return all
 }
+
+// retries tells who sends dead letters again: people with the command line, and over the API.
+func retries(name string) bool { return name == topics.Operators || name == topics.Gateway }
 
 func ofTopic(name string, t topics.Topic) []Right {
 	var all []Right
@@ -62,13 +71,20 @@ func ofTopic(name string, t topics.Topic) []Right {
 	if t.Kind == topics.Event && name != topics.Customer {
 		reads = false // only "customer rebuild" folds them again
 	}
-	if reads {
+	again := retries(name) && t.Input()
+	switch {
+	case reads:
 		add(kmsg.ACLOperationRead, readsBecause(name, t))
+	case again && t.Cleanup == topics.Compact:
+		add(kmsg.ACLOperationRead, "to see that no later record has replaced a dead letter")
 	}
-	if writes {
+	switch {
+	case writes:
 		add(kmsg.ACLOperationWrite, writesBecause(name, t))
+	case again:
+		add(kmsg.ACLOperationWrite, "to send its dead letters again")
 	}
-	if name == topics.Gateway && !reads && !writes {
+	if name == topics.Gateway && !reads && !writes && !again {
 		add(kmsg.ACLOperationDescribe, "to show how much is in it; not what")
 	}
 	if (reads || writes) && slices.Contains(topics.Services(), name) {
@@ -89,6 +105,8 @@ func readsBecause(name string, t topics.Topic) string {
 		return "how far its sender is"
 	case t.Owner == name && t.Kind == topics.State:
 		return "what its sender does"
+	case t.Kind == topics.Action:
+		return "what operators did, and whether a dead letter is decided"
 	case t.Owner == name && t.Input():
 		return "its input"
 	case t.Kind == topics.Event:
@@ -106,6 +124,8 @@ func writesBecause(name string, t topics.Topic) string {
 		return "what no code can handle"
 	case t.Kind == topics.Positions:
 		return "how far its sender is"
+	case t.Kind == topics.Action:
+		return "to note what operators do"
 	case t.Kind == topics.Command && t.Owner == name:
 		return "records that it sends on to their right partition, and its own deadlines"
 	case t.Kind == topics.Command:

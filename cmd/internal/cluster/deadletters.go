@@ -8,8 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/topics"
@@ -24,6 +26,9 @@ const (
 	headerPartition = "utopia-partition"
 	headerOffset    = "utopia-offset"
 	headerRetryOf   = "utopia-retry-of"
+
+	// reasonTooLarge is the engine's reason for a dead letter that has nothing of the record.
+	reasonTooLarge = "too_large"
 )
 
 // ErrNoDeadLetter is returned for a reference to a dead letter that is not, or no
@@ -33,6 +38,12 @@ var ErrNoDeadLetter = errors.New("there is no such dead letter")
 // ErrOvertaken is returned for a dead letter of a compacted topic that has a later record of the same key: sent again, the old state
 // would be the newest for everybody who reads the topic.
 var ErrOvertaken = errors.New("there is a later record of this key")
+
+// ErrNoOrigin is returned for a dead letter that says it came from somewhere that has no dead letters.
+var ErrNoOrigin = errors.New("it did not come from an input topic of the catalogue")
+
+// ErrNotKept is returned for a dead letter of a record that was too large for any topic: it is only where it was received.
+var ErrNotKept = errors.New("the record was too large to be kept")
 
 // Ref points at one record.
 type Ref struct {
@@ -71,7 +82,8 @@ type DeadLetter struct {
 	Record *kgo.Record // key, value and headers as kept
 }
 
-func deadLetter(rec *kgo.Record) DeadLetter {
+// LetterOf reads the headers of a record of a dead-letter topic.
+func LetterOf(rec *kgo.Record) DeadLetter {
 	d := DeadLetter{Ref: Ref{rec.Topic, rec.Partition, rec.Offset}, At: rec.Timestamp, Record: rec}
 	d.Origin = Ref{Topic: strings.TrimSuffix(rec.Topic, ".dlq"), Partition: -1, Offset: -1}
 	for _, h := range rec.Headers {
@@ -106,7 +118,7 @@ func DeadLetters(ctx context.Context, opts []kgo.Opt, inputs []topics.Topic, sin
 	var found []DeadLetter
 	for _, name := range exist {
 		err := Scan(ctx, opts, Range{Topic: name, Partition: -1, Since: since}, func(rec *kgo.Record) error {
-			found = append(found, deadLetter(rec))
+			found = append(found, LetterOf(rec))
 			return nil
 		})
 		if err != nil {
@@ -140,12 +152,12 @@ func FindDeadLetter(ctx context.Context, opts []kgo.Opt, ref Ref) (DeadLetter, e
 	var found *DeadLetter
 	err := Scan(ctx, opts, Range{Topic: ref.Topic, Partition: ref.Partition, From: ref.Offset}, func(rec *kgo.Record) error {
 		if rec.Offset == ref.Offset {
-			d := deadLetter(rec)
+			d := LetterOf(rec)
 			found = &d
 		}
 		return Stop()
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNoPartition) && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return DeadLetter{}, err
 	}
 	if found == nil {
@@ -154,31 +166,21 @@ func FindDeadLetter(ctx context.Context, opts []kgo.Opt, ref Ref) (DeadLetter, e
 	return *found, nil
 }
 
-// Retry produces the dead letter again to the topic it came from: key and value
+// Again makes the record that is sent when the dead letter is sent again to the topic it came from: key and value
 // as received, foreign headers kept, and utopia-retry-of naming the dead letter,
 // so that it no longer counts as an outcome. The key decides about the
-// partition; a record without a key returns to the one it came from. It returns
-// where the record landed, or ErrOvertaken.
-func Retry(ctx context.Context, opts []kgo.Opt, d DeadLetter) (Ref, error) {
+// partition; a record without a key returns to the one it came from. ErrNoOrigin, ErrNotKept, ErrOvertaken.
+func Again(ctx context.Context, opts []kgo.Opt, d DeadLetter) (*kgo.Record, error) {
 	origin, ok := topics.ByName(d.Origin.Topic)
-	if !ok || !origin.Input() {
-		return Ref{}, fmt.Errorf("dead letter %s: %q is not an input topic of the catalogue", d.Ref, d.Origin.Topic)
+	switch {
+	case !ok || !origin.Input():
+		return nil, fmt.Errorf("dead letter %s: %w: %q", d.Ref, ErrNoOrigin, d.Origin.Topic)
+	case d.Reason == reasonTooLarge:
+		return nil, fmt.Errorf("dead letter %s: %w: it is %s", d.Ref, ErrNotKept, d.Origin)
 	}
-	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, opts...),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchMaxBytes(topics.BatchBytes),
-		kgo.RecordDeliveryTimeout(30*time.Second))...)
+	n, err := PartitionCount(ctx, opts, origin.Name)
 	if err != nil {
-		return Ref{}, fmt.Errorf("kafka client: %w", err)
-	}
-	defer cl.Close()
-	details, err := kadm.NewClient(cl).ListTopics(ctx, origin.Name)
-	if err != nil {
-		return Ref{}, fmt.Errorf("list topics: %w", err)
-	}
-	n := int32(len(details[origin.Name].Partitions)) //nolint:gosec // a topic has few partitions
-	if n == 0 {
-		return Ref{}, fmt.Errorf("dead letter %s: the cluster has no topic %s", d.Ref, origin.Name)
+		return nil, err
 	}
 	again := &kgo.Record{Topic: origin.Name, Key: d.Record.Key, Value: d.Record.Value, Partition: max(d.Origin.Partition, 0)}
 	if d.Record.Key != nil {
@@ -186,7 +188,7 @@ func Retry(ctx context.Context, opts []kgo.Opt, d DeadLetter) (Ref, error) {
 	}
 	if origin.Cleanup == topics.Compact {
 		if err := notOvertaken(ctx, opts, d, again.Partition); err != nil {
-			return Ref{}, err
+			return nil, err
 		}
 	}
 	for _, h := range d.Record.Headers {
@@ -195,17 +197,25 @@ func Retry(ctx context.Context, opts []kgo.Opt, d DeadLetter) (Ref, error) {
 		}
 	}
 	again.Headers = append(again.Headers, kgo.RecordHeader{Key: headerRetryOf, Value: []byte(d.Ref.String())})
-	done := make(chan error, 1)
-	cl.Produce(ctx, again, func(_ *kgo.Record, err error) { done <- err })
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
+	return again, nil
+}
+
+// PartitionCount is how many partitions a topic has on the cluster; one that is not there is an error.
+func PartitionCount(ctx context.Context, opts []kgo.Opt, topic string) (int32, error) {
+	cl, err := kgo.NewClient(opts...)
 	if err != nil {
-		return Ref{}, fmt.Errorf("produce to %s: %w", origin.Name, err)
+		return 0, fmt.Errorf("kafka client: %w", err)
 	}
-	return Ref{again.Topic, again.Partition, again.Offset}, nil
+	defer cl.Close()
+	details, err := kadm.NewClient(cl).ListTopics(ctx, topic)
+	if err != nil {
+		return 0, fmt.Errorf("list topics: %w", err)
+	}
+	n := int32(len(details[topic].Partitions)) //nolint:gosec // a topic has few partitions
+	if n == 0 {
+		return 0, fmt.Errorf("the cluster has no topic %s", topic)
+	}
+	return n, nil
 }
 
 // notOvertaken looks for a later record of the dead letter's key. One that comes between this and the retry is not seen: what is read here is what
@@ -217,4 +227,16 @@ func notOvertaken(ctx context.Context, opts []kgo.Opt, d DeadLetter, partition i
 		}
 		return nil
 	})
+}
+
+// Printable shows bytes as text where they are text.
+func Printable(b []byte) string {
+	switch {
+	case b == nil:
+		return "(none)"
+	case utf8.Valid(b) && !slices.ContainsFunc(b, func(c byte) bool { return c < 0x20 || c == 0x7f }):
+		return string(b)
+	default:
+		return fmt.Sprintf("0x%x", b)
+	}
 }

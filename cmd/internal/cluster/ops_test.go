@@ -58,16 +58,9 @@ func TestADeadLetterIsListedFoundAndSentAgainAsReceived(t *testing.T) {
 		{topics.Partition("c-17", 4), []byte("c-17"), []byte{0, 1, 2}}, // where its key belongs
 		{3, nil, nil}, // where it came from
 	} {
-		at, err := cluster.Retry(t.Context(), f.opts, list[i])
-		if err != nil || at.Topic != origin || at.Partition != want.partition {
-			t.Fatalf("%v %v", at, err)
-		}
-		var got *kgo.Record
-		if err := cluster.Scan(t.Context(), f.opts, cluster.Range{Topic: origin, Partition: at.Partition, From: at.Offset}, func(r *kgo.Record) error {
-			got = r
-			return cluster.Stop()
-		}); err != nil {
-			t.Fatal(err)
+		got, err := cluster.Again(t.Context(), f.opts, list[i])
+		if err != nil || got.Topic != origin || got.Partition != want.partition {
+			t.Fatalf("%v %v", got, err)
 		}
 		if !cmp.Equal(got.Key, want.key) || !cmp.Equal(got.Value, want.value) {
 			t.Errorf("sent %q %q, want %q %q", got.Key, got.Value, want.key, want.value)
@@ -106,14 +99,11 @@ func TestAnOldStateIsNotSentAgain(t *testing.T) {
 		Origin: cluster.Ref{Topic: state, Partition: topics.Partition("c-17", 4), Offset: old},
 		Record: &kgo.Record{Key: []byte("c-17"), Value: []byte("old")},
 	}
-	if at, err := cluster.Retry(t.Context(), f.opts, d); err != nil || at.Offset != old+2 {
-		t.Errorf("the newest state: %v %v", at, err)
-	}
-	if _, err := cluster.Retry(t.Context(), f.opts, d); !errors.Is(err, cluster.ErrOvertaken) {
-		t.Errorf("a second time: %v", err)
+	if _, err := cluster.Again(t.Context(), f.opts, d); err != nil {
+		t.Errorf("the newest state: %v", err)
 	}
 	put("c-17", "new")
-	if _, err := cluster.Retry(t.Context(), f.opts, d); !errors.Is(err, cluster.ErrOvertaken) {
+	if _, err := cluster.Again(t.Context(), f.opts, d); !errors.Is(err, cluster.ErrOvertaken) {
 		t.Errorf("an old state: %v", err)
 	}
 }
@@ -129,8 +119,15 @@ func TestADeadLetterThatIsNotThereOrFromElsewhere(t *testing.T) {
 	if err != nil || len(list) != 1 {
 		t.Fatal(list, err)
 	}
-	if _, err := cluster.Retry(t.Context(), f.opts, list[0]); err == nil || !strings.Contains(err.Error(), "not an input topic") {
+	if _, err := cluster.Again(t.Context(), f.opts, list[0]); !errors.Is(err, cluster.ErrNoOrigin) {
 		t.Errorf("a forged origin: %v", err)
+	}
+	list[0].Origin.Topic, list[0].Reason = topics.CustomerCommands.Name, "too_large"
+	if _, err := cluster.Again(t.Context(), f.opts, list[0]); !errors.Is(err, cluster.ErrNotKept) {
+		t.Errorf("nothing was kept of it: %v", err)
+	}
+	if _, err := cluster.FindDeadLetter(t.Context(), f.opts, cluster.Ref{Topic: topics.CustomerCommands.DLQ().Name, Partition: 99}); !errors.Is(err, cluster.ErrNoDeadLetter) {
+		t.Errorf("a partition that is not there: %v", err)
 	}
 	if list, err = cluster.DeadLetters(t.Context(), start(t).opts, topics.Inputs(topics.Customer), time.Time{}); err != nil || len(list) != 0 {
 		t.Errorf("without any topic: %v %v", list, err)

@@ -31,6 +31,9 @@ type Range struct {
 // empty batch at the end of a log, which a client passes over without a word.
 const idleEnd = 3 * time.Second
 
+// ErrNoPartition is returned for a range of a partition that the topic does not have.
+var ErrNoPartition = errors.New("has no partition")
+
 // errStop is returned by a Scan callback that has seen enough.
 var errStop = errors.New("enough")
 
@@ -172,7 +175,7 @@ func bounds(ctx context.Context, opts []kgo.Opt, r Range) (map[int32]kgo.Offset,
 	}
 	if r.Partition >= 0 && starts[r.Topic] != nil {
 		if _, ok := starts[r.Topic][r.Partition]; !ok {
-			return nil, nil, fmt.Errorf("topic %s has no partition %d", r.Topic, r.Partition)
+			return nil, nil, fmt.Errorf("topic %s: %w %d", r.Topic, ErrNoPartition, r.Partition)
 		}
 	}
 	return offsets, ends, nil

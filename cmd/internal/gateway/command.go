@@ -21,6 +21,7 @@ type CommandHeaders struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"66" doc:"The command's id, 1 to 64 of A-Z a-z 0-9 . _ ~ -; the same again, with the same body, gets the first answer again, from any instance. Kept per customer for its last 32 commands. Without one, a retry is another command"`
 	IfMatch        string `header:"If-Match" maxLength:"32" doc:"The version that the caller has seen, as ETag gave it; the command is refused with 412 and the current ETag if there is another"`
 	Prefer         string `header:"Prefer" maxLength:"200" doc:"wait=SECONDS: how long to wait for the outcome, 5 if not given, at most 30; respond-async: not at all"`
+	Reason         string `header:"Utopia-Reason" maxLength:"200" doc:"Why, in one line without anything personal. What operators ask for is noted with who did and why, before it is done; of others it is ignored"`
 	Correlation    string `header:"Utopia-Correlation-Id" maxLength:"160" doc:"Id of the conversation that this belongs to"`
 }
 
@@ -123,6 +124,10 @@ func (g *Gateway) send(ctx context.Context, r api.Request, h CommandHeaders) (*A
 	if asker == nil || !g.fresh.reachable(g.now()) {
 		return nil, problem(codeUnavailable).with("Retry-After", "5")
 	}
+	ask.Identify(meta)
+	if err := g.noted(ctx, shortName(r.Command), r.Key, meta.CommandID, h.Reason); err != nil {
+		return nil, err
+	}
 	patience, applied := wait(h.Prefer)
 	began := g.now()
 	storing, cancel := context.WithTimeout(ctx, storeWithin)
@@ -183,4 +188,9 @@ func answer(r api.Request, f schemas.ReplyFields, applied string) (*Answer, erro
 		a.ETag = "" // there is nothing any more that has a version
 	}
 	return a, nil
+}
+
+// shortName is the last word of a record's type.
+func shortName(r schemas.Record) string {
+	return r.AvroName()[strings.LastIndexByte(r.AvroName(), '.')+1:]
 }

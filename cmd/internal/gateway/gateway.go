@@ -26,6 +26,7 @@ import (
 	"utopia/cmd/internal/feed"
 	"utopia/cmd/internal/flow"
 	"utopia/cmd/internal/links"
+	"utopia/cmd/internal/operator"
 	"utopia/cmd/internal/timeline"
 	"utopia/processors/ask"
 	"utopia/schemas"
@@ -100,6 +101,7 @@ type Gateway struct {
 	public   *limits
 	failures *limits
 	feed     *feed.Feed
+	office   *operator.Office
 	streams  *streams
 	meter    *flow.Meter
 
@@ -128,8 +130,12 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	office, err := operator.NewOffice(operator.Config{Client: cfg.Client, IDs: cfg.IDs, Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
 	g := &Gateway{
-		cfg: cfg, log: cfg.Logger, now: cfg.Now, fresh: newFreshness(cfg.Views, changes), feed: changes,
+		cfg: cfg, log: cfg.Logger, now: cfg.Now, fresh: newFreshness(cfg.Views, changes), feed: changes, office: office,
 		streams: newStreams(cfg.Streams, cfg.StreamsPerCaller), policy: access.Policy(), askers: map[string]*ask.Client{},
 		callers: newLimits(cfg.Rate, 2*cfg.Rate), public: newLimits(cfg.PublicRate, 10*cfg.PublicRate), failures: newLimits(5, 50),
 		meter: flow.New(flow.Config{Client: cfg.Client, Logger: cfg.Logger, Now: cfg.Now}),
@@ -153,6 +159,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return g.feed.Run(working) })
 	group.Go(func() error { return g.meter.Run(working) })
+	group.Go(func() error { return g.office.Run(working) })
 	group.Go(func() error { return g.fresh.run(working, g.cfg.Client, g.log) })
 	for _, to := range asked() {
 		group.Go(func() error { return g.ask(working, to) })

@@ -34,6 +34,7 @@ func (g *Gateway) routes() http.Handler {
 	g.feedRoutes()
 	g.webhookRoutes()
 	g.catalogueRoutes()
+	g.deadLetterRoutes()
 	g.publicRoutes()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", g.readyz)

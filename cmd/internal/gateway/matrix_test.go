@@ -43,7 +43,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		for _, op := range operations(paths[path]) {
 			routes++
 			fmt.Fprintf(&b, "%-7s %-62s", op.Method, path)
-			target := strings.NewReplacer("{id}", "c-1", "{change}", "x", "{invoice}", "i", "{topic}", "t", "{name}", "n").Replace(path)
+			target := strings.NewReplacer("{id}", "c-1", "{change}", "x", "{invoice}", "i", "{name}", "n", "{topic}", "a.dlq", "{partition}", "0", "{offset}", "0").Replace(path)
 			if strings.HasPrefix(path, "/v1/feeds/") {
 				target += "?customer=c-1"
 			}

@@ -46,6 +46,10 @@ const (
 	codeNotFed         = "feed_not_ready"
 	codeStreams        = "too_many_streams"
 	codeStreamsFull    = "no_room_for_streams"
+	codeDecided        = "letter_decided"
+	codeOvertaken      = "letter_overtaken"
+	codeNotSendable    = "letter_not_sendable"
+	codeUnsettled      = "unsettled"
 )
 
 // kind is what all problems of one type have in common.
@@ -81,6 +85,10 @@ func ownKinds() map[string]kind {
 		codeNotFed:         {http.StatusServiceUnavailable, "The feed cannot be read now"},
 		codeStreams:        {http.StatusTooManyRequests, "The caller has too many streams open"},
 		codeStreamsFull:    {http.StatusServiceUnavailable, "This instance has no room for another stream"},
+		codeDecided:        {http.StatusConflict, "The dead letter has been decided otherwise; a decision is final"},
+		codeOvertaken:      {http.StatusConflict, "A later record of this key has replaced the dead letter; sent again, the old one would be the newest"},
+		codeNotSendable:    {http.StatusConflict, "The dead letter cannot be sent again: it was too large to be kept, or does not say where it came from"},
+		codeUnsettled:      {http.StatusServiceUnavailable, "Nobody knows yet whether it is done; asking again is safe and gets the answer, or does it"},
 		codeNotReached:     {http.StatusGatewayTimeout, "The view has not reached the receipt in time"},
 	}
 }

@@ -21,7 +21,8 @@ type CustomerQuery struct {
 
 // MailQuery asks about a mail.
 type MailQuery struct {
-	ID string `path:"id" pattern:"^[A-Za-z0-9._~/-]{1,160}$" doc:"The mail's id: SERVICE/CUSTOMER/VERSION/NUMBER, the version of the service that asked for it, / written as %2F" example:"customer/c-17/2/1"`
+	ID     string `path:"id" pattern:"^[A-Za-z0-9._~/-]{1,160}$" doc:"The mail's id: SERVICE/CUSTOMER/VERSION/NUMBER, the version of the service that asked for it, / written as %2F" example:"customer/c-17/2/1"`
+	Reason string `header:"Utopia-Reason" maxLength:"200" doc:"Why, in one line without anything personal: it is noted with who asks"`
 	QueryHeaders
 }
 
@@ -60,6 +61,9 @@ func (g *Gateway) queryRoutes() {
 		})
 	add(g, query("get-mail", "/v1/mails/{id}", "The status of a mail"),
 		func(ctx context.Context, in *MailQuery) (*State[api.MailState], error) {
+			if err := g.noted(ctx, "ReadMail", in.ID, "", in.Reason); err != nil {
+				return nil, err
+			}
 			return state(ctx, g, mails, in.ID, in.QueryHeaders, func(s *schemas.MailState) (api.MailState, string) {
 				m := api.MailOf(s)
 				return m, m.Receipt
