@@ -63,7 +63,7 @@ utopia doctor`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupPeople, a.customerCommand(), a.billingCommand(), a.notificationsCommand(), a.crmCommand())
+	add(groupPeople, a.customerCommand(), a.billingCommand(), a.notificationsCommand(), a.crmCommand(), a.webhookCommand())
 	add(groupRecords, a.produceCommand(), a.consumeCommand(), a.encodeCommand(), a.schemasCommand())
 	add(groupCluster, a.topicsCommand(), a.aclCommand(), a.doctorCommand(), a.offsetsCommand(), a.dlqCommand(), a.stateCommand(), a.configCommand())
 	root.AddCommand(newUpCommand(a), newBrokerCommand(a))

@@ -68,6 +68,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("UTOPIA_BROKERS", s.Broker)
 			env.Setenv("UTOPIA_REGISTRY", s.RegistryURL)
 			env.Setenv("LINK_KEYS", s.KeyFile)
+			env.Setenv("WEBHOOK_KEYS", s.WebhookFile)
 			env.Setenv("__FANG_TEST_WIDTH", "100")
 			return nil
 		},

@@ -30,7 +30,7 @@ const connectWithin = 10 * time.Second
 // visible are the connection flags that every command's help shows; the others
 // are listed by `utopia config check --help`.
 func visible(name string) bool {
-	return name == "brokers" || name == "registry" || name == "config" || name == "link-keys"
+	return name == "brokers" || name == "registry" || name == "config" || name == "link-keys" || name == "webhook-keys"
 }
 
 // connected makes cmd a command that talks to the cluster: it gets the flags of

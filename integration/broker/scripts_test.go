@@ -39,6 +39,7 @@ func runScripts(t *testing.T, w *live.World) {
 				env.Setenv("UTOPIA_BROKERS", w.Brokers)
 				env.Setenv("UTOPIA_REGISTRY", w.Registry)
 				env.Setenv("LINK_KEYS", filepath.Join(w.Dir, "link-keys"))
+				env.Setenv("WEBHOOK_KEYS", filepath.Join(w.Dir, "webhook-keys"))
 				env.Setenv("__FANG_TEST_WIDTH", "100")
 				return nil
 			},

@@ -97,7 +97,7 @@ func (s *Storm) standStill(ctx context.Context, random *rand.Rand) error {
 // replace starts processes with the names of others.
 func (s *Storm) replace(ctx context.Context, random *rand.Rand) error {
 	for pause(ctx, random, 5*time.Second, 20*time.Second) {
-		if k := one(random, s.keepers, func(k *Keeper) bool { return k.binary != "mail" && k.AtWork() }); k != nil {
+		if k := one(random, s.keepers, func(k *Keeper) bool { return k.binary != "mail" && k.binary != "webhook" && k.AtWork() }); k != nil {
 			if err := k.Replace(); err != nil {
 				return fmt.Errorf("replace %s: %w", k.Name, err)
 			}

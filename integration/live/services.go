@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -34,14 +35,38 @@ func (w *World) LinkKeys() string {
 	return keys
 }
 
+// WebhookKeys is a file of keys for the secrets of webhooks.
+func (w *World) WebhookKeys() string {
+	w.T.Helper()
+	keys := filepath.Join(w.Dir, "webhook-keys")
+	if err := os.WriteFile(keys, []byte(linkKeys), 0o600); err != nil {
+		w.T.Fatal(err)
+	}
+	return keys
+}
+
+// WebhookFlags are those of a webhook service that may call this machine.
+func (w *World) WebhookFlags() []string {
+	w.T.Helper()
+	return []string{"--webhook-keys", w.WebhookKeys(), "--webhook-loopback", "--api-url", "http://127.0.0.1/"}
+}
+
+// Webhook is the nth instance of the webhook service.
+func (w *World) Webhook(n int) *Keeper {
+	w.T.Helper()
+	return w.Keep(fmt.Sprintf("webhook-%d", n), "webhook", w.WebhookFlags()...)
+}
+
 // Groups are everybody who must have come to an end.
-func Groups() []string { return []string{"customer", "billing", "notification", "mail", "mail-mailer"} }
+func Groups() []string {
+	return []string{"customer", "billing", "notification", "mail", "mail-mailer", "webhook", "webhook-sender"}
+}
 
 // Services are the binaries as they are deployed, the customer service twice.
 func (w *World) Services() []*Keeper {
 	return []*Keeper{
 		w.Keep("customer-1", "customer"), w.Keep("customer-2", "customer"), w.Keep("billing-1", "billing"),
-		w.Keep("notification-1", "notification"),
+		w.Keep("notification-1", "notification"), w.Webhook(1),
 		w.Keep("mail-1", "mail", "--mail-dir", filepath.Join(w.Dir, "mails"), "--link-keys", w.LinkKeys(),
 			"--mail-from", "utopia@example.org", "--base-url", "http://127.0.0.1/"),
 	}

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,6 +36,10 @@ func (w *World) Check(aborts bool, logs ...string) map[string]int64 {
 	out, err := cmd.Output()
 	var r report
 	if broken := json.Unmarshal(out, &r); broken != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			out = append(out, exit.Stderr...)
+		}
 		w.T.Fatalf("the checker: %v, %v\n%s", err, broken, out)
 	}
 	w.T.Logf("counted: %v", r.Counted)

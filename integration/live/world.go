@@ -191,7 +191,7 @@ func (w *World) FreePort() int {
 
 // Binaries are all that a world needs.
 func Binaries() []string {
-	return []string{"./cmd/customer", "./cmd/billing", "./cmd/notification", "./cmd/mail", "./cmd/gateway", "./cmd/utopia", "./integration/check"}
+	return []string{"./cmd/customer", "./cmd/billing", "./cmd/notification", "./cmd/mail", "./cmd/gateway", "./cmd/webhook", "./cmd/utopia", "./integration/check"}
 }
 
 // root is the module's directory.

@@ -43,6 +43,10 @@ func (l *lane) handle(ctx context.Context, r *kgo.Record) error {
 	if r.Offset < l.pos.Offset {
 		return nil
 	}
+	if r.Attrs.IsControl() {
+		l.passed(r.Offset + 1)
+		return nil
+	}
 	ch, err := l.read(ctx, r)
 	switch {
 	case errors.Is(err, errUntold):

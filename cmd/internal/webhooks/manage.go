@@ -27,6 +27,9 @@ func (s *Sender) assigned(_ context.Context, _ *kgo.Client, all map[string][]int
 		s.mine[p] = false
 	}
 	s.mu.Unlock()
+	if mine := all[topics.CustomerChanges.Name]; len(mine) > 0 {
+		s.log.Info("changes to tell are assigned", slog.Any("partitions", mine))
+	}
 	s.ready.Store(true)
 	s.look()
 }

@@ -61,6 +61,7 @@ func (s *Sender) start(ctx context.Context, w *schemas.WebhookState, parts []int
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topics.CustomerChanges.Name: from}),
 		// What retention has removed cannot be told any more; the oldest that is left comes next.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.KeepControlRecords(), // so that a lane reaches the end of the log, which is a marker
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxBytes(1<<20), kgo.FetchMaxPartitionBytes(128<<10),
 	)...)
 	if err != nil {

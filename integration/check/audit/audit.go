@@ -155,6 +155,11 @@ func services() []service {
 			table: "mail-table", state: "mail.state.v1", id: "mailId",
 		},
 		{
+			name: "webhook", inputs: []string{"webhook.commands.v1"},
+			commands: "webhook.commands.v1", replies: "webhook.replies.v1", events: "webhook.events.v1",
+			table: "webhook-table", state: "webhook.state.v1", id: "webhookId",
+		},
+		{
 			name: "notification", inputs: []string{"customer.state.v1", "customer.changes.v1", "mail.replies.v1"},
 			events: "notification.events.v1", table: "notification-table", state: "notification.state.v1", id: "customerId",
 		},

@@ -118,6 +118,8 @@ func (a *auditor) fold(s service, state fields, e *record) fields {
 		return foldBilling(state, e, data)
 	case "mail":
 		return foldMail(state, e)
+	case "webhook":
+		return foldWebhook(state, e)
 	default:
 		return foldNotification(state, e, data)
 	}
@@ -132,6 +134,8 @@ func public(s service, state fields, at any) fields {
 		return publicBilling(state)
 	case "mail":
 		return pick(state, "mailId", "version", "status", "sender", "acceptedAt", "reportedAt", "attempts", "detail")
+	case "webhook":
+		return publicWebhook(state)
 	default:
 		return pick(state, "customerId", "version", "customerVersion", "status", "addressVersion", "notices", "asked", "delivered", "failed")
 	}
@@ -163,6 +167,8 @@ func empty(s service, key string) fields {
 		set(state, "", "name", "email", "language")
 		set(state, int64(0), "customerVersion", "addressVersion", "asked", "delivered", "failed")
 		state["notices"] = []any{}
+	case "webhook":
+		emptyWebhook(state)
 	default:
 		panic(fmt.Sprintf("no fold for %s", s.name))
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -213,7 +214,7 @@ func (a *auditor) readCommits(ctx context.Context, admin *kadm.Client) error {
 	a.commits = map[string]map[string]map[int32]int64{}
 	for _, s := range services() {
 		offsets, err := admin.FetchOffsets(ctx, s.name)
-		if err != nil {
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // one that is not deployed has none
 			return fmt.Errorf("fetch the offsets of group %s: %w", s.name, err)
 		}
 		for topic, partitions := range offsets {
