@@ -49,7 +49,9 @@ type composer struct {
 		Get(key string) (*schemas.CustomerState, error)
 		After(ctx context.Context, r processors.Receipt) (*schemas.CustomerState, error)
 	}
-	base *url.URL // of the API
+	// caughtUp waits until customers has read what is committed now about a key.
+	caughtUp func(ctx context.Context, key string) error
+	base     *url.URL // of the API
 }
 
 // change is one change, read.
@@ -111,7 +113,7 @@ func (c *composer) compose(ctx context.Context, w *schemas.WebhookState, r *kgo.
 		}
 		p.Data.Change = text
 	case webhook.Whole:
-		s, err := c.state(ctx, receipt, r.Timestamp)
+		s, err := c.state(ctx, receipt)
 		if err != nil {
 			return message{}, fmt.Errorf("state: %w", err)
 		}
@@ -125,27 +127,29 @@ func (c *composer) compose(ctx context.Context, w *schemas.WebhookState, r *kgo.
 	return message{id: strings.ReplaceAll(fmt.Sprintf("%s/%d", ch.customer, ch.version), ".", "%2E"), body: body}, nil
 }
 
-// state returns a customer at the receipt or later, nil of one that was erased, by this change or a later one.
-func (c *composer) state(ctx context.Context, receipt processors.Receipt, told time.Time) (*api.CustomerState, error) {
-	_, err := c.customers.Get(receipt.Key)
-	if errors.Is(err, processors.ErrNotFound) && time.Since(told) > stateLag {
-		return nil, nil //nolint:nilnil // no state is an answer
-	}
+// state returns a customer at the receipt or later, nil of one that was erased, by this change or a later one. Change and state
+// are committed together: what a copy does not have that has read all of it is gone.
+func (c *composer) state(ctx context.Context, receipt processors.Receipt) (*api.CustomerState, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptWithin)
 	defer cancel()
-	s, err := c.customers.After(ctx, receipt)
-	switch {
-	case errors.Is(err, processors.ErrNotFound):
-		return nil, nil //nolint:nilnil // no state is an answer
-	case err != nil:
+	s, err := c.customers.Get(receipt.Key)
+	if errors.Is(err, processors.ErrNotFound) {
+		if err := c.caughtUp(ctx, receipt.Key); err != nil {
+			return nil, err
+		}
+		if s, err = c.customers.Get(receipt.Key); errors.Is(err, processors.ErrNotFound) {
+			return nil, nil //nolint:nilnil // no state is an answer
+		}
+	}
+	if err == nil && s.Version < receipt.Version {
+		s, err = c.customers.After(ctx, receipt)
+	}
+	if err != nil {
 		return nil, err
 	}
 	state := api.CustomerOf(s)
 	return &state, nil
 }
-
-// stateLag is when a state that is not there is no longer expected: it was committed with the change.
-const stateLag = time.Minute
 
 func (c *composer) json(value []byte) (json.RawMessage, error) {
 	id, body, err := schemas.SchemaID(value)

@@ -139,7 +139,26 @@ func (s *Sender) open() error {
 	if err != nil {
 		return err
 	}
-	s.compose = &composer{codec: changes, ids: s.cfg.IDs, customers: s.customers, base: s.cfg.API}
+	s.compose = &composer{codec: changes, ids: s.cfg.IDs, customers: s.customers, caughtUp: s.caughtUp, base: s.cfg.API}
+	return nil
+}
+
+// caughtUp waits until the copy of the customers has read what is committed now about one of them.
+func (s *Sender) caughtUp(ctx context.Context, customer string) error {
+	ends, err := s.adm.ListCommittedOffsets(ctx, topics.CustomerState.Name)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return err
+	}
+	part := topics.Partition(customer, int32(len(ends[topics.CustomerState.Name]))) //nolint:gosec // few partitions
+	end, _ := ends.Lookup(topics.CustomerState.Name, part)
+	for !s.customers.Reached(map[int32]int64{part: end.Offset}) {
+		if err := sleep(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
