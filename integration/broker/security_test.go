@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,6 +145,8 @@ func worksWithItsRights(t *testing.T, s *secured) {
 	for _, name := range []string{topics.Customer, topics.Billing, topics.Notification} {
 		running = append(running, s.as(t, name).Spawn(name+"-1", name))
 	}
+	hooks := s.as(t, topics.Webhook)
+	running = append(running, hooks.Spawn("webhook-1", "webhook", hooks.WebhookFlags()...))
 	s.admin.With(t).Settle(3*time.Minute, live.Groups()...)
 	gateway := s.gateway(t)
 	running = append(running, gateway.Process)
@@ -155,6 +159,11 @@ func worksWithItsRights(t *testing.T, s *secured) {
 		link = live.NewestLink(mails, "confirm_address_change", "ada@example.org")
 		return link != "", nil
 	})
+	told := make(chan string, 100)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told <- r.Header.Get("Webhook-Id") }))
+	defer receiver.Close()
+	producer.CLI("webhook", "register", "w-1", "--url", receiver.URL, "--payload", "state", "--webhook-keys", hooks.WebhookKeys())
+	consumer.CLI("webhook", "get", "w-1", "--after", "webhook/w-1@1")
 	producer.CLI("customer", "confirm", "--link-keys", keys, "--token", link)
 	producer.CLI("billing", "issue", "acl-1", "--invoice", "i-1", "--amount", "12.50", "--currency", "EUR", "--text", "Compiler")
 	source.CLI(append([]string{"crm", "publish", "acl-1", "--source", "registry-office"}, address...)...)
@@ -167,6 +176,14 @@ func worksWithItsRights(t *testing.T, s *secured) {
 		}
 	}
 	gateway.serves(t)
+	select {
+	case id := <-told:
+		if id != "acl-1/3" {
+			t.Errorf("the first change that is told is %s", id)
+		}
+	case <-time.After(time.Minute):
+		t.Error("no change is told")
+	}
 	s.as(t, topics.Operators).CLI("consume", topics.CustomerCommands.DLQ().Name)
 	s.admin.With(t).Settle(2*time.Minute, live.Groups()...)
 	for _, p := range running {
@@ -317,6 +334,9 @@ func mustFail(t *testing.T, w *live.World, binary string, lacks right) {
 	}
 	if binary == topics.Mail {
 		args = append(args, mailFlags(filepath.Join(w.Dir, "mails"), w.LinkKeys())...)
+	}
+	if binary == topics.Webhook {
+		args = append(args, w.WebhookFlags()...)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
