@@ -228,7 +228,7 @@ func TestTheReadmeDeploys(t *testing.T) {
 	t.Cleanup(registry.Close)
 	s := &system{bin: filepath.Join(dir, "utopia"), broker: cluster.ListenAddrs()[0], registry: registry.URL()}
 	certificate(t, filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
-	known := []string{"utopia", "customer", "billing", "notification", "gateway", "mail"}
+	known := []string{"utopia", "customer", "billing", "notification", "gateway", "mail", "webhook"}
 	seen := map[string]int{}
 	for line := range strings.Lines(s.block(t, "sh", "utopia topics plan")) {
 		words := strings.Fields(line)
@@ -246,7 +246,7 @@ func TestTheReadmeDeploys(t *testing.T) {
 		t.Log(line)
 		runIn(t, dir, s.environment(), nil, "sh", "-eu", "-c", line)
 	}
-	if want := map[string]int{"utopia": 4, "customer": 1, "billing": 1, "notification": 1, "gateway": 2, "mail": 2}; !cmp.Equal(seen, want) {
+	if want := map[string]int{"utopia": 4, "customer": 1, "billing": 1, "notification": 1, "gateway": 2, "mail": 2, "webhook": 2}; !cmp.Equal(seen, want) {
 		t.Errorf("%v, want %v", seen, want)
 	}
 }
