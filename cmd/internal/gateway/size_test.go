@@ -75,7 +75,7 @@ func TestWhatACopyOfAllCustomersTakes(t *testing.T) {
 }
 
 // fill writes states of customers.
-func fill(t *testing.T, client []kgo.Opt, ids schemas.IDs, customers int) {
+func fill(t testing.TB, client []kgo.Opt, ids schemas.IDs, customers int) {
 	t.Helper()
 	codec, err := schemas.NewCodec(topics.CustomerState.Name, ids)
 	if err != nil {
