@@ -66,7 +66,8 @@ func (a *app) webhookRegisterCommand() *cobra.Command {
 		Use: "register ID", Short: "Tell a URL of changes from now on",
 		Long: `The sender calls public addresses alone; which ones a name has is looked at with each call.
 The utopia up of a newcomer also calls http and loopback.`,
-		Example: "utopia webhook register partner-1 --url https://partner.example.org/utopia --webhook-keys webhook-keys", Args: cli.Args("ID"),
+		Example: `utopia webhook register partner-1 --webhook-keys webhook-keys \
+  --url https://partner.example.org/utopia`, Args: cli.Args("ID"),
 	}
 	target := targetFlags(cmd)
 	return a.asks(cmd, config.WebhookKeys, func(cfg *config.Config, args []string) (request, error) {
@@ -82,7 +83,8 @@ The utopia up of a newcomer also calls http and loopback.`,
 func (a *app) webhookChangeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "change ID", Short: "Give it another URL, events or payload; where it is stays",
-		Example: "utopia webhook change partner-1 --url https://partner.example.org/v2 --event CustomerMoved --payload delta", Args: cli.Args("ID"),
+		Example: `utopia webhook change partner-1 --url https://partner.example.org/v2 \
+  --event CustomerMoved --payload delta`, Args: cli.Args("ID"),
 	}
 	target := targetFlags(cmd)
 	return a.asks(cmd, 0, func(_ *config.Config, args []string) (request, error) {
@@ -111,7 +113,7 @@ func (a *app) webhookRedeliverCommand() *cobra.Command {
 		Use: "redeliver ID", Short: "Tell again what happened since a time",
 		Long: `Changes are kept for 30 days. With a time later than where the webhook is, what is between is
 not told.`,
-		Example: "utopia webhook redeliver partner-1 --from 2026-01-01T00:00:00Z --customer c-17", Args: cli.Args("ID"),
+		Example: "utopia webhook redeliver partner-1 --from 2026-01-01T00:00:00Z", Args: cli.Args("ID"),
 	}
 	cmd.Flags().StringVar(&from, "from", "", "the `time` of the oldest change, RFC 3339")
 	cmd.Flags().StringVar(&customer, "customer", "", "only of the customer with this `id`")

@@ -75,15 +75,15 @@ func TestWhatACopyOfAllCustomersTakes(t *testing.T) {
 }
 
 // fill writes states of customers.
-func fill(t testing.TB, client []kgo.Opt, ids schemas.IDs, customers int) {
-	t.Helper()
+func fill(tb testing.TB, client []kgo.Opt, ids schemas.IDs, customers int) {
+	tb.Helper()
 	codec, err := schemas.NewCodec(topics.CustomerState.Name, ids)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))}, client...)...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer cl.Close()
 	for i := range customers {
@@ -97,11 +97,11 @@ func fill(t testing.TB, client []kgo.Opt, ids schemas.IDs, customers int) {
 			UpdatedAt: 1_770_000_000_000,
 		})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		cl.Produce(t.Context(), &kgo.Record{Topic: topics.CustomerState.Name, Key: []byte(id), Value: value}, nil)
+		cl.Produce(tb.Context(), &kgo.Record{Topic: topics.CustomerState.Name, Key: []byte(id), Value: value}, nil)
 	}
-	if err := cl.Flush(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := cl.Flush(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 }
