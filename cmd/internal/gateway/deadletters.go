@@ -163,7 +163,7 @@ func (g *Gateway) decide(
 	if !g.fresh.reachable(g.now()) {
 		return nil, problem(codeUnavailable).with("Retry-After", "5")
 	}
-	a, err := f(ctx, in.ref(), who(ctx, reason))
+	a, err := f(ctx, in.ref(), operator.By(callerOf(ctx), reason))
 	if err != nil {
 		return nil, g.undecided(err)
 	}
@@ -175,11 +175,8 @@ func isDeadLetters(topic string) bool {
 	return ok && t.Kind == topics.DeadLetters
 }
 
-// who is the caller, as the record of what operators do has them.
-func who(ctx context.Context, reason string) operator.Who {
-	c := callerOf(ctx)
-	return operator.Who{Name: c.Name, Role: string(c.Role), Reason: reason}
-}
+// Letters are the dead letters that this gateway knows, and where operators decide about them.
+func (g *Gateway) Letters() *operator.Office { return g.office }
 
 func deadLetterOf(l operator.Letter) DeadLetter {
 	return DeadLetter{
@@ -235,7 +232,7 @@ func (g *Gateway) noted(ctx context.Context, action, target, command, reason str
 	if !g.fresh.reachable(g.now()) {
 		return problem(codeUnavailable).with("Retry-After", "5")
 	}
-	if err := g.office.Note(ctx, who(ctx, reason), action, target, command); err != nil {
+	if err := g.office.Note(ctx, operator.By(callerOf(ctx), reason), action, target, command); err != nil {
 		g.log.Warn("what an operator asks for cannot be noted, and so is not done", slog.String("action", action), slog.Any("error", err))
 		return problem(codeUnavailable).with("Retry-After", "5")
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/cmd/internal/access"
 	"utopia/cmd/internal/cluster"
 	"utopia/schemas"
 	"utopia/topics"
@@ -46,6 +47,14 @@ var (
 type Who struct {
 	Name, Role string
 	Reason     string
+}
+
+// By is a caller of the API or somebody who looks at a page.
+func By(c access.Caller, reason string) Who {
+	if c.Open {
+		return Who{c.Name, "development", reason} // the role does not say what they may do
+	}
+	return Who{c.Name, string(c.Role), reason}
 }
 
 // Action is something that was done, and where the record of it is.

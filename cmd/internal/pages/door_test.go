@@ -62,15 +62,15 @@ func TestWhoMayOpenWhat(t *testing.T) {
 	}
 	callers = append(callers, access.Caller{Name: "another", Role: access.CustomerRole, Customer: "c-2"})
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-40s %-8s", "page", "nobody")
+	fmt.Fprintf(&b, "%-48s %-8s", "page", "nobody")
 	for _, c := range callers[1:] {
 		fmt.Fprintf(&b, " %-8s", c.Name)
 	}
 	b.WriteString("\n")
 	for _, pattern := range slices.Sorted(maps.Keys(access.Pages())) {
 		method, path, _ := strings.Cut(strings.ReplaceAll(pattern, "{$}", ""), " ")
-		path = strings.NewReplacer("/customers/{id}", "/customers/c-1", "{id}", "1", "{topic}", "crm.changes.v1", "{name}", "utopia.mail.SendMail").Replace(path)
-		fmt.Fprintf(&b, "%-40s", pattern)
+		path = strings.NewReplacer("/customers/{id}", "/customers/c-1", "{id}", "1", "{topic}", "crm.changes.v1.dlq", "{partition}", "0", "{offset}", "0", "{name}", "utopia.mail.SendMail").Replace(path)
+		fmt.Fprintf(&b, "%-48s", pattern)
 		for _, c := range callers {
 			w := ask(h, s, c, method, path)
 			verdict := "yes"

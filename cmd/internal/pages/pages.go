@@ -89,6 +89,8 @@ type Clerk struct {
 	Timeline Timeline
 	// Live tells how much is in the topics; without it that is not known.
 	Live catalogue.Live
+	// Letters, if set, adds the pages of the dead letters.
+	Letters Letters
 	// Sample is people who may be registered with one click.
 	Sample []schemas.RegisterCustomer
 	// Inbox, if set, adds the development mail pages.
@@ -175,6 +177,11 @@ func (h *handler) clerkPages(mux *http.ServeMux) {
 	h.page(mux, "GET /topics/{topic}", (*handler).topic)
 	h.page(mux, "GET /schemas", (*handler).schemas)
 	h.page(mux, "GET /schemas/{name}", (*handler).schema)
+	if h.cfg.Clerk.Letters != nil {
+		h.page(mux, "GET /dead-letters", (*handler).letters)
+		h.page(mux, "GET /dead-letters/{topic}/{partition}/{offset}", (*handler).letter)
+		h.page(mux, "POST /dead-letters/{topic}/{partition}/{offset}", (*handler).decide)
+	}
 	if h.cfg.Clerk.Inbox != nil {
 		h.page(mux, "GET /dev/mail/{$}", (*handler).mails)
 		h.page(mux, "GET /dev/mail/read/{id}", (*handler).mail)
@@ -278,6 +285,9 @@ func (h *handler) places() []Place {
 	}
 	add("Topics", "GET /topics", "/topics")
 	add("Schemas", "GET /schemas", "/schemas")
+	if h.cfg.Clerk.Letters != nil {
+		add("Dead letters", "GET /dead-letters", "/dead-letters")
+	}
 	return all
 }
 

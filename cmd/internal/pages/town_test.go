@@ -232,6 +232,7 @@ func (tn *town) clerk(t *testing.T, change ...func(*pages.Config)) http.Handler 
 			Billing:       view[*schemas.BillingState]{"c-1": {CustomerID: "c-1", Version: 5, CustomerVersion: 1, Address: schemas.Address(gouda.Fields()), Open: []schemas.Invoice{{InvoiceID: "i-7", AmountCents: 1250, Currency: "EUR"}}}},
 			Notifications: view[*schemas.NotificationState]{},
 			Timeline:      tn,
+			Letters:       newShelf(),
 			Inbox:         tn,
 			Sample:        []schemas.RegisterCustomer{{CustomerID: "s-1", Name: "Ōe <i>", Email: "oe@example.jp", Language: "ja", Address: schemas.Address{Country: "JP", Region: "東京都", PostCode: "100-0001", Street: "千代田1"}}},
 		}

@@ -25,6 +25,7 @@ import (
 	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/mailer"
+	"utopia/cmd/internal/operator"
 	"utopia/cmd/internal/registry"
 	"utopia/cmd/internal/run"
 	"utopia/cmd/internal/smtpd"
@@ -83,6 +84,7 @@ type System struct {
 	api      atomic.Pointer[http.Handler]
 	timeline timeline.Sources
 	live     catalogue.Live
+	letters  *operator.Office
 	cfg      Config
 	state    string
 	closers  []func()
