@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"utopia/integration/live"
 	"utopia/topics"
 )
@@ -84,5 +86,34 @@ func (g *gateway) serves(t *testing.T) {
 		if got := g.send(t, one.method, one.path, one.body, headers...); !strings.Contains(got, one.want) {
 			t.Errorf("%s %s does not say %q: %s", one.method, one.path, one.want, got)
 		}
+	}
+}
+
+// decides uses what the gateway and operators have their rights for about dead letters: one is sent again over the API, comes back, and is
+// dropped with the command line.
+func (g *gateway) decides(t *testing.T, s *secured) {
+	t.Helper()
+	admin := s.admin.With(t)
+	bad := &kgo.Record{Topic: topics.BillingCommands.Name, Key: []byte("acl-3"), Value: []byte("not avro")}
+	if err := admin.Client.ProduceSync(t.Context(), bad).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	open := func(not string) (ref string) {
+		admin.Until(time.Minute, "an open dead letter is listed", func() (bool, error) {
+			ref = ""
+			if _, rest, ok := strings.Cut(g.send(t, http.MethodGet, "/v1/dead-letters?state=open", ""), `"ref":"`); ok {
+				ref, _, _ = strings.Cut(rest, `"`)
+			}
+			return ref != "" && ref != not, nil
+		})
+		return ref
+	}
+	first := open("")
+	if got := g.send(t, http.MethodPost, "/v1/dead-letters/"+first+"/retry", `{"reason":"a test"}`); !strings.Contains(got, `"action":"retried"`) {
+		t.Errorf("sent again: %s", got)
+	}
+	operators := s.as(t, topics.Operators)
+	if got := operators.CLI("dlq", "drop", open(first), "--reason", "a test"); !strings.Contains(got, "dropped") {
+		t.Errorf("dropped: %s", got)
 	}
 }

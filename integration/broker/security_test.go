@@ -184,6 +184,7 @@ func worksWithItsRights(t *testing.T, s *secured) {
 	case <-time.After(time.Minute):
 		t.Error("no change is told")
 	}
+	gateway.decides(t, s)
 	s.as(t, topics.Operators).CLI("consume", topics.CustomerCommands.DLQ().Name)
 	s.admin.With(t).Settle(2*time.Minute, live.Groups()...)
 	for _, p := range running {
