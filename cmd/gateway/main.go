@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -14,6 +13,7 @@ import (
 
 	"utopia/cmd/internal/config"
 	"utopia/cmd/internal/gateway"
+	"utopia/cmd/internal/history"
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/run"
 	"utopia/cmd/internal/service"
@@ -47,12 +47,8 @@ func serving(e *service.Env) ([]run.Part, error) {
 	if c.LinkKeys == "" {
 		return nil, run.Usagef("--link-keys: links that confirm are verified with the keys that signed them; name the file that the mail service has")
 	}
-	linkKeys, err := links.LoadKeys(c.LinkKeys)
-	if err != nil {
-		return nil, run.Usagef("--link-keys: %w", err)
-	}
 	cfg := gateway.Config{
-		Client: e.Client, IDs: e.IDs, Links: linkKeys, Open: c.Open, Rate: c.Rate, PublicRate: c.PublicRate, AddressHeader: c.AddressHeader,
+		Client: e.Client, IDs: e.IDs, WebhookLoopback: c.WebhookLoopback, Open: c.Open, Rate: c.Rate, PublicRate: c.PublicRate, AddressHeader: c.AddressHeader,
 		Streams: c.MaxStreams, StreamsPerCaller: c.CallerStreams, DrainDelay: c.DrainDelay, Logger: e.Log, Observe: observe(e),
 		Listen: func(ctx context.Context) (net.Listener, error) {
 			l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
@@ -62,27 +58,20 @@ func serving(e *service.Env) ([]run.Part, error) {
 			return l, nil
 		},
 	}
-	cfg.WebhookLoopback = c.WebhookLoopback
-	if c.WebhookKeys != "" {
-		if cfg.WebhookKeys, err = links.LoadKeys(c.WebhookKeys); err != nil {
-			return nil, run.Usagef("--webhook-keys: %w", err)
-		}
-	}
-	if c.APIKeys != "" {
-		if cfg.Keys, err = gateway.LoadKeys(c.APIKeys); err != nil {
-			return nil, run.Usagef("--api-keys: %w", err)
-		}
+	if err := readKeys(c, &cfg); err != nil {
+		return nil, err
 	}
 	if c.OIDCAudience != "" {
 		cfg.Tokens = gateway.NewTokens(c.OIDCIssuer, c.OIDCAudience, nil, nil)
 	}
 	if c.ListenCert != "" {
-		cfg.TLS = certificate(c.ListenCert, c.ListenKey)
+		cfg.TLS = run.Certificate(c.ListenCert, c.ListenKey)
 	}
 	dir := ""
 	if c.StateDir != "" {
 		dir = filepath.Join(c.StateDir, "views")
 	}
+	var err error
 	if cfg.Views, err = gateway.OpenViews(processors.ViewOptions{Client: e.Client, IDs: e.IDs, Dir: dir, Logger: e.Log}); err != nil {
 		return nil, err
 	}
@@ -101,10 +90,27 @@ func serving(e *service.Env) ([]run.Part, error) {
 	return []run.Part{{Name: "gateway", Run: g.Run, Ready: g.Ready}}, nil
 }
 
-// certificate reads the files at each handshake, so that they can be renewed without a restart.
-func certificate(cert, key string) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		return &pair, err
-	}}
+// readKeys reads what proves who somebody is: links, API keys, secrets of webhooks, and what the query side wants to be shown.
+func readKeys(c *config.Config, cfg *gateway.Config) (err error) {
+	if cfg.Links, err = links.LoadKeys(c.LinkKeys); err != nil {
+		return run.Usagef("--link-keys: %w", err)
+	}
+	if c.WebhookKeys != "" {
+		if cfg.WebhookKeys, err = links.LoadKeys(c.WebhookKeys); err != nil {
+			return run.Usagef("--webhook-keys: %w", err)
+		}
+	}
+	if c.APIKeys != "" {
+		if cfg.Keys, err = gateway.LoadKeys(c.APIKeys); err != nil {
+			return run.Usagef("--api-keys: %w", err)
+		}
+	}
+	if len(c.CustomerQuery) > 0 {
+		word, err := c.QueryWord()
+		if err != nil {
+			return run.Usagef("--customer-query-key-file: %w", err)
+		}
+		cfg.History = history.NewClient(c.CustomerQuery, word)
+	}
+	return nil
 }

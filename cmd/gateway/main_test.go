@@ -33,18 +33,20 @@ func TestNobodyIsLetInByDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, args := range map[string][]string{
-		"--api-keys: nobody could call":   nil,
-		"must be a loopback address":      {"--open", "--listen", ":8090"},
-		"--api-keys: open":                {"--api-keys", "missing"},
-		"--oidc-audience":                 {"--oidc-issuer", "https://issuer.example"},
-		"--oidc-issuer: not a URL":        {"--oidc-issuer", "http://issuer.example", "--oidc-audience", "a"},
-		"--listen-cert":                   {"--api-keys", keys, "--listen-cert", "missing"},
-		"--rate":                          {"--api-keys", keys, "--rate", "-1"},
-		"--max-streams:":                  {"--api-keys", keys, "--max-streams", "0"},
-		"--max-streams-per-caller":        {"--api-keys", keys, "--max-streams-per-caller", "-1"},
-		"--drain-delay":                   {"--api-keys", keys, "--drain-delay", "1m"},
-		`--listen: "nowhere" is not host`: {"--api-keys", keys, "--listen", "nowhere"},
-		"--link-keys: links that confirm": {"--api-keys", keys},
+		"--api-keys: nobody could call":    nil,
+		"must be a loopback address":       {"--open", "--listen", ":8090"},
+		"--api-keys: open":                 {"--api-keys", "missing"},
+		"--oidc-audience":                  {"--oidc-issuer", "https://issuer.example"},
+		"--oidc-issuer: not a URL":         {"--oidc-issuer", "http://issuer.example", "--oidc-audience", "a"},
+		"--listen-cert":                    {"--api-keys", keys, "--listen-cert", "missing"},
+		"--rate":                           {"--api-keys", keys, "--rate", "-1"},
+		"--max-streams:":                   {"--api-keys", keys, "--max-streams", "0"},
+		"--max-streams-per-caller":         {"--api-keys", keys, "--max-streams-per-caller", "-1"},
+		"--customer-query-key-file: a pas": {"--api-keys", keys, "--customer-query", "http://customer-1:9201"},
+		"--customer-query: a query side":   {"--api-keys", keys, "--customer-query", "customer-1:9201"},
+		"--drain-delay":                    {"--api-keys", keys, "--drain-delay", "1m"},
+		`--listen: "nowhere" is not host`:  {"--api-keys", keys, "--listen", "nowhere"},
+		"--link-keys: links that confirm":  {"--api-keys", keys},
 	} {
 		code, _, stderr := execute(t.Context(), append([]string{"run"}, args...)...)
 		if code != run.ExitUsage || !strings.Contains(stderr, want) {

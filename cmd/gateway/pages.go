@@ -28,7 +28,7 @@ func openPages(e *service.Env, g *gateway.Gateway, cfg gateway.Config) (http.Han
 		return nil, err
 	}
 	return pages.New(pages.Config{
-		Keys: cfg.Links, Ask: g, Customers: processors.Customers{View: cfg.Views.Customers}, Logger: e.Log,
+		Keys: cfg.Links, Ask: g, Customers: processors.Customers{View: cfg.Views.Customers}, Logger: e.Log, Limit: g.Public,
 		Login: &pages.Login{Sessions: sessions, OIDC: login.NewOIDC(login.OIDCConfig{
 			Issuer: c.OIDCIssuer, ClientID: c.OIDCClientID, Secret: secret, Base: c.PagesURL, Sessions: sessions,
 		})},

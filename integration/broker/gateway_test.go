@@ -28,12 +28,13 @@ func gatewayFlags(listen, keys string) []string {
 	return []string{"--listen", listen, "--open", "--link-keys", keys}
 }
 
-func (s *secured) gateway(t *testing.T) *gateway {
+func (s *secured) gateway(t *testing.T, flags ...string) *gateway {
 	t.Helper()
 	w := s.as(t, topics.Gateway)
+	w.Extra = append(w.Extra, "UTOPIA_CUSTOMER_QUERY_KEY=the key")
 	address := fmt.Sprintf("127.0.0.1:%d", w.FreePort())
 	g := &gateway{url: "http://" + address}
-	g.Process = w.SpawnGateway("gateway-1", gatewayFlags(address, w.LinkKeys())...)
+	g.Process = w.SpawnGateway("gateway-1", append(gatewayFlags(address, w.LinkKeys()), flags...)...)
 	w.Until(2*time.Minute, "the gateway is ready", func() (bool, error) { return g.send(t, http.MethodGet, "/readyz", "") == "ok", nil })
 	return g
 }
@@ -77,6 +78,7 @@ func (g *gateway) serves(t *testing.T) {
 		{http.MethodPut, "/v1/customers/acl-2/billing/invoices/i-2", `{"amountCents":100,"currency":"EUR"}`, "", `"accepted"`},
 		{http.MethodGet, "/v1/customers/acl-2/billing", "", "customer/acl-2@1", `"customerVersion":1`},
 		{http.MethodGet, "/v1/customers/acl-2/notifications", "", "customer/acl-2@1", `"customerVersion":1`},
+		{http.MethodGet, "/v1/customers/acl-2/timeline", "", "", `"kind":"command"`}, // from the query side of the customer service
 		{http.MethodGet, "/v1/mails/customer%2Facl-1%2F2%2F1", "", "", `"sent"`},
 	} {
 		headers := []string{"Prefer", "wait=30"}

@@ -142,13 +142,17 @@ func worksWithItsRights(t *testing.T, s *secured) {
 	keys := mailer.LinkKeys()
 	mails := filepath.Join(mailer.Dir, "mails")
 	running = append(running, mailer.Spawn("mail-1", "mail", mailFlags(mails, keys)...))
-	for _, name := range []string{topics.Customer, topics.Billing, topics.Notification} {
+	for _, name := range []string{topics.Billing, topics.Notification} {
 		running = append(running, s.as(t, name).Spawn(name+"-1", name))
 	}
+	customer := s.as(t, topics.Customer)
+	query := fmt.Sprintf("127.0.0.1:%d", customer.FreePort())
+	customer.Extra = append(customer.Extra, "UTOPIA_CUSTOMER_QUERY_KEY=the key")
+	running = append(running, customer.Spawn("customer-1", "customer", "--query-listen", query))
 	hooks := s.as(t, topics.Webhook)
 	running = append(running, hooks.Spawn("webhook-1", "webhook", hooks.WebhookFlags()...))
 	s.admin.With(t).Settle(3*time.Minute, live.Groups()...)
-	gateway := s.gateway(t)
+	gateway := s.gateway(t, "--customer-query", "http://"+query)
 	running = append(running, gateway.Process)
 	producer, consumer, source := s.as(t, topics.Producers), s.as(t, topics.Consumers), s.as(t, topics.CRM)
 	address := []string{"--country", "NL", "--city", "Gouda", "--postcode", "2801 JG", "--street", "Markt 1"}
@@ -162,8 +166,9 @@ func worksWithItsRights(t *testing.T, s *secured) {
 	told := make(chan string, 100)
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told <- r.Header.Get("Webhook-Id") }))
 	defer receiver.Close()
-	producer.CLI("webhook", "register", "w-1", "--url", receiver.URL, "--payload", "state", "--webhook-keys", hooks.WebhookKeys())
-	consumer.CLI("webhook", "get", "w-1", "--after", "webhook/w-1@1")
+	operator := s.as(t, topics.Operators)
+	operator.CLI("webhook", "register", "w-1", "--url", receiver.URL, "--payload", "state", "--webhook-keys", hooks.WebhookKeys())
+	operator.CLI("webhook", "get", "w-1", "--after", "webhook/w-1@1")
 	producer.CLI("customer", "confirm", "--link-keys", keys, "--token", link)
 	producer.CLI("billing", "issue", "acl-1", "--invoice", "i-1", "--amount", "12.50", "--currency", "EUR", "--text", "Compiler")
 	source.CLI(append([]string{"crm", "publish", "acl-1", "--source", "registry-office"}, address...)...)
@@ -185,7 +190,7 @@ func worksWithItsRights(t *testing.T, s *secured) {
 		t.Error("no change is told")
 	}
 	gateway.decides(t, s)
-	s.as(t, topics.Operators).CLI("consume", topics.CustomerCommands.DLQ().Name)
+	operator.CLI("consume", topics.CustomerCommands.DLQ().Name)
 	s.admin.With(t).Settle(2*time.Minute, live.Groups()...)
 	for _, p := range running {
 		p.Stop()
@@ -201,17 +206,16 @@ func privateIsPrivate(t *testing.T, s *secured, everybody []string) {
 	t.Helper()
 	refused := 0
 	for _, name := range everybody {
-		client, err := kgo.NewClient(append(s.as(t, name).Options(), kgo.RetryTimeout(10*time.Second))...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer client.Close()
+		private := map[string]map[int32]kgo.Offset{}
 		for _, topic := range topics.All() {
-			if !topic.Private() || topic.Owner == name {
-				continue
+			if topic.Private() && topic.Owner != name {
+				private[topic.Name] = map[int32]kgo.Offset{0: kgo.NewOffset().At(0)}
 			}
-			if err := fetch(t.Context(), client, topic.Name); !errors.Is(err, kerr.TopicAuthorizationFailed) {
-				t.Errorf("%s reads %s: %v", name, topic.Name, err)
+		}
+		said := fetch(t, s.as(t, name), private)
+		for topic := range private {
+			if !errors.Is(said[topic], kerr.TopicAuthorizationFailed) {
+				t.Errorf("%s reads %s: %v", name, topic, said[topic])
 			}
 			refused++
 		}
@@ -222,27 +226,28 @@ func privateIsPrivate(t *testing.T, s *secured, everybody []string) {
 	}
 }
 
-// fetch asks the broker for the first records of a topic, as anybody could.
-func fetch(ctx context.Context, client *kgo.Client, topic string) error {
-	request := kmsg.NewPtrListOffsetsRequest()
-	one := kmsg.NewListOffsetsRequestTopic()
-	one.Topic = topic
-	partition := kmsg.NewListOffsetsRequestTopicPartition()
-	partition.Timestamp = -2
-	one.Partitions = append(one.Partitions, partition)
-	request.Topics = append(request.Topics, one)
-	response, err := request.RequestWith(ctx, client)
+// fetch reads the beginning of topics as anybody could, and returns what the broker said to it, by topic. A topic of which nothing
+// was heard has no error.
+func fetch(t *testing.T, w *live.World, from map[string]map[int32]kgo.Offset) map[string]error {
+	t.Helper()
+	client, err := kgo.NewClient(append(w.Options(), kgo.ConsumePartitions(from), kgo.KeepRetryableFetchErrors())...)
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	for _, t := range response.Topics {
-		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return err
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	said := map[string]error{}
+	for len(said) < len(from) && ctx.Err() == nil {
+		fetches := client.PollFetches(ctx)
+		fetches.EachError(func(topic string, _ int32, err error) {
+			if topic != "" {
+				said[topic] = err
 			}
-		}
+		})
+		fetches.EachRecord(func(r *kgo.Record) { said[r.Topic] = nil })
 	}
-	return nil
+	return said
 }
 
 func idsAreOwn(t *testing.T, s *secured) {

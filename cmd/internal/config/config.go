@@ -44,6 +44,8 @@ const (
 	WebhookKeys
 	// Webhook is how webhooks are called.
 	Webhook
+	// Query is how the customer service's query side is served.
+	Query
 )
 
 // Config is the effective configuration after Load. Fields of groups that were
@@ -84,6 +86,13 @@ type Config struct {
 	WebhookKeys     string
 	WebhookLoopback bool
 	APIURL          string
+
+	QueryListen          string
+	QueryCert            string
+	QueryKey             string
+	CustomerQuery        []string
+	CustomerQueryKey     string // environment or file only
+	CustomerQueryKeyFile string
 
 	SMTP             string
 	SMTPUser         string
@@ -211,6 +220,14 @@ func serviceSettings() []setting {
 		flag(Service, "dev", "for development: an unreplicated cluster is told, not refused", func(c *Config) *bool { return &c.Dev }),
 		text(Webhook, "api-url", "where receivers of webhooks read back: the `URL` of the gateway", func(c *Config) *string { return &c.APIURL }),
 		flag(Webhook|Gateway, "webhook-loopback", "for development: webhooks may have http URLs and loopback addresses", func(c *Config) *bool { return &c.WebhookLoopback }),
+		text(Query, "query-listen", "`address` that the query side of timelines is served on, to gateways; empty for none", func(c *Config) *string { return &c.QueryListen }),
+		text(Query, "query-cert", "`file` with the certificate to serve the query side with TLS, PEM; read again at each connection", func(c *Config) *string { return &c.QueryCert }),
+		text(Query, "query-key", "`file` with the key of --query-cert, PEM", func(c *Config) *string { return &c.QueryKey }),
+		{name: "customer-query", set: Gateway, bind: func(fs *pflag.FlagSet, c *Config) {
+			fs.StringSliceVar(&c.CustomerQuery, "customer-query", nil, "`URLs` of query sides of the customer service (--query-listen), for timelines; none: timelines have what is public")
+		}},
+		secret(Query|Gateway, "customer-query-key", func(c *Config) *string { return &c.CustomerQueryKey }),
+		text(Query|Gateway, "customer-query-key-file", "`file` with the word that gateways show to the query side; or set UTOPIA_CUSTOMER_QUERY_KEY", func(c *Config) *string { return &c.CustomerQueryKeyFile }),
 		text(Mail, "smtp", "`host:port` of the mail server", func(c *Config) *string { return &c.SMTP }),
 		text(Mail, "smtp-user", "user `name` at the mail server", func(c *Config) *string { return &c.SMTPUser }),
 		secret(Mail, "smtp-password", func(c *Config) *string { return &c.SMTPPassword }),

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/tls"
 	"net"
 	"net/url"
 	"time"
@@ -15,15 +14,10 @@ func (c *Config) checkGateway() []error {
 	if err := listenAddress(c.Listen); err != nil {
 		errs = append(errs, c.wrong("listen", "%q %s", c.Listen, err))
 	}
-	if (c.ListenCert == "") != (c.ListenKey == "") {
-		errs = append(errs, c.wrong("listen-cert", "TLS needs both --listen-cert and --listen-key"))
-	} else if c.ListenCert != "" {
-		if _, err := tls.LoadX509KeyPair(c.ListenCert, c.ListenKey); err != nil {
-			errs = append(errs, c.wrong("listen-cert", "%s", err))
-		}
-	}
+	errs = append(errs, c.checkPair("listen", c.ListenCert, c.ListenKey)...)
 	errs = append(errs, c.checkCallers()...)
 	errs = append(errs, c.checkPages()...)
+	errs = append(errs, c.checkCustomerQuery()...)
 	if c.Rate < 0 {
 		errs = append(errs, c.wrong("rate", "%g is less than nothing", c.Rate))
 	}

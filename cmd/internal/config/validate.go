@@ -36,6 +36,7 @@ func (c *Config) validate() error {
 		{Gateway, c.checkGateway},
 		{WebhookKeys, c.checkWebhookKeys},
 		{Webhook, c.checkWebhook},
+		{Query, c.checkQuery},
 	} {
 		if c.sets&part.set != 0 {
 			errs = append(errs, part.check()...)

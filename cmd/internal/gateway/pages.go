@@ -4,14 +4,14 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"utopia/cmd/internal/api"
 	"utopia/processors/ask"
 	"utopia/schemas"
 )
 
-// Mount serves pages beside the API; it is called before the handler is. The pages know by themselves who looks at them. Links of
-// mails are posted to them, so they are limited by address, as confirmations over the API are.
+// Mount serves pages beside the API; it is called before the handler is. The pages know by themselves who looks at them.
 func (g *Gateway) Mount(pages http.Handler) { g.pages = pages }
 
 // beside hands what is not the API's to the pages.
@@ -21,16 +21,13 @@ func (g *Gateway) beside(api http.Handler) http.Handler {
 			api.ServeHTTP(w, r)
 			return
 		}
-		if r.Method == http.MethodPost && r.URL.Path == "/confirm" {
-			if again, ok := g.public.allow(g.addressOf(r), g.now()); !ok {
-				w.Header().Set("Retry-After", seconds(again))
-				http.Error(w, "Too many requests; try again later.", http.StatusTooManyRequests)
-				return
-			}
-		}
 		g.pages.ServeHTTP(w, r)
 	})
 }
+
+// Public is the limit, by address, of those who need not say who they are: of links that are posted to the pages, too. When it is
+// reached, again is how long to wait.
+func (g *Gateway) Public(r *http.Request) (again time.Duration, ok bool) { return g.public.allow(g.addressOf(r), g.now()) }
 
 func isAPI(path string) bool {
 	if strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/openapi") || strings.HasPrefix(path, "/problems/") {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -61,6 +64,22 @@ func (x *Index) Handler(key string) http.Handler {
 		}
 	})
 	return mux
+}
+
+// Serve answers on l, which it closes, until ctx ends; with TLS if that is given.
+func (x *Index) Serve(ctx context.Context, l net.Listener, protection *tls.Config, key string) error {
+	if protection != nil {
+		l = tls.NewListener(l, protection)
+	}
+	s := &http.Server{
+		Handler: x.Handler(key), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(x.cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })() // an answer takes no time: who is cut off asks another
+	if err := s.Serve(l); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("query side: %w", err)
+	}
+	return nil
 }
 
 // Client asks query sides elsewhere: each instance of the customer service has a complete one.

@@ -1,12 +1,15 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
+	"strconv"
 	"time"
 
 	"utopia/cmd/internal/links"
@@ -29,8 +32,9 @@ func (h *handler) ask(w http.ResponseWriter, r *http.Request) {
 type answer struct {
 	name   string // of the sentences
 	status int
-	at     time.Time // for the gap
-	Mood   string    // how the sign looks
+	at     time.Time     // for the gap
+	again  time.Duration // when to send Token once more; 0: 5 s
+	Mood   string        // how the sign looks
 	Sign   string
 
 	Title, Text, Next, Button string
@@ -56,6 +60,12 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token := links.Token(r.PostForm.Get("token"))
+	if h.cfg.Limit != nil {
+		if again, ok := h.cfg.Limit(r); !ok {
+			h.tell(w, words, answer{name: "busy", status: http.StatusTooManyRequests, Mood: "wait", Sign: "…", Token: token, again: again})
+			return
+		}
+	}
 	h.tell(w, words, h.redeem(r.Context(), token))
 }
 
@@ -149,7 +159,7 @@ func (h *handler) tell(w http.ResponseWriter, words words, a answer) {
 	a.Title, a.Text, a.Next = words.Say(a.name+".title"), words.on(a.name+".text", a.at), words.Say(a.name+".next")
 	if a.Token != "" {
 		a.Button = words.Say(a.name + ".button")
-		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(cmp.Or(a.again, 5*time.Second).Seconds())), 10))
 	}
 	h.show(w, a.status, "answer", page{Title: a.Title, Lang: words.Language, Data: a})
 }

@@ -298,3 +298,27 @@ func TestHeadersAndLogs(t *testing.T) {
 		t.Errorf("log:\n%s", &log)
 	}
 }
+
+// Who posts too often is told so by a page that has what they posted, and nothing happens until they may.
+func TestTooManyLinksAreAnsweredWithAPage(t *testing.T) {
+	tn := asks(t)
+	full := true
+	h := tn.pages(t, func(c *pages.Config) {
+		c.Limit = func(*http.Request) (time.Duration, bool) { return 1500 * time.Millisecond, !full }
+	})
+	link := tn.link(t, processors.PurposeConfirm, "x1")
+	w := post(h, "/confirm", token(link), "Accept-Language", "de")
+	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "2" {
+		t.Errorf("%d, again in %s", w.Code, w.Header().Get("Retry-After"))
+	}
+	if text := w.Body.String(); !strings.Contains(text, "Zu viele Antworten") || !strings.Contains(text, token(link).Get("token")) {
+		t.Errorf("%s", text)
+	}
+	if tn.asked != 0 {
+		t.Errorf("%d commands", tn.asked)
+	}
+	full = false
+	if w := post(h, "/confirm", token(link)); w.Code != http.StatusOK {
+		t.Errorf("later: %d %s", w.Code, w.Body)
+	}
+}

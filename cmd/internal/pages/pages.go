@@ -71,8 +71,10 @@ type Config struct {
 	Ask       Asker
 	Customers CustomerView
 	Wait      time.Duration // for a reply; 0 means 10 s
-	Logger    *slog.Logger
-	Now       func() time.Time // nil: the clock
+	// Limit says whether somebody may post a link now, and otherwise when again; nil: always.
+	Limit  func(*http.Request) (again time.Duration, ok bool)
+	Logger *slog.Logger
+	Now    func() time.Time // nil: the clock
 
 	// Clerk, if set, adds the pages of the customers, for those whom Login knows.
 	Clerk *Clerk

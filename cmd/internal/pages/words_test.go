@@ -32,7 +32,7 @@ func TestEveryLanguageHasEverySentence(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"moved", "scheduled", "outdated", "answered", "kept", "expired", "used", "superseded", "closed", "invalid", "later", "foreign"} {
+	for _, name := range []string{"moved", "scheduled", "outdated", "answered", "kept", "expired", "used", "superseded", "closed", "invalid", "later", "busy", "foreign"} {
 		for _, part := range []string{".title", ".text", ".next"} {
 			if english.Say(name+part) == "" {
 				t.Errorf("no sentence %s%s", name, part)

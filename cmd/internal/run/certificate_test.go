@@ -1,4 +1,4 @@
-package main
+package run_test
 
 import (
 	"crypto/ecdsa"
@@ -13,13 +13,15 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"utopia/cmd/internal/run"
 )
 
 // A certificate that is renewed in its file is served at the next handshake, without a restart; old versions of TLS are not.
 func TestARenewedCertificateIsServed(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	served := certificate(cert, key)
+	served := run.Certificate(cert, key)
 	for _, serial := range []int64{17, 18} {
 		writeCertificate(t, serial, cert, key)
 		if got, err := handshake(t, served, tls.VersionTLS12); err != nil || got != serial {
