@@ -27,7 +27,9 @@ func (g *Gateway) beside(api http.Handler) http.Handler {
 
 // Public is the limit, by address, of those who need not say who they are: of links that are posted to the pages, too. When it is
 // reached, again is how long to wait.
-func (g *Gateway) Public(r *http.Request) (again time.Duration, ok bool) { return g.public.allow(g.addressOf(r), g.now()) }
+func (g *Gateway) Public(r *http.Request) (again time.Duration, ok bool) {
+	return g.public.allow(g.addressOf(r), g.now())
+}
 
 func isAPI(path string) bool {
 	if strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/openapi") || strings.HasPrefix(path, "/problems/") {
