@@ -30,7 +30,7 @@ func observe(e *service.Env) func(route string, status int, took time.Duration) 
 func watch(e *service.Env, g *gateway.Gateway) {
 	e.Metrics.Register(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "utopia", Subsystem: "feed", Name: "streams", Help: "Callers that are connected to the feed of changes.",
+			Namespace: "utopia", Subsystem: "feed", Name: "streams", Help: "Callers that are connected to a stream: of changes, or of how records flow.",
 		}, func() float64 { return float64(g.Streams()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "utopia", Subsystem: "feed", Name: "skipped_total", Help: "Records of customer.changes.v1 that this release does not know or cannot read, and did not tell on.",

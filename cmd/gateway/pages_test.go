@@ -100,6 +100,9 @@ func TestItServesPages(t *testing.T) {
 	if a := open("/customers/c-1"); a.status != http.StatusNotFound || !strings.Contains(a.body, "Nobody is known as c-1") {
 		t.Error(a)
 	}
+	if a := open("/flow"); a.status != http.StatusOK || !strings.Contains(a.body, "customer.commands.v1") || !strings.Contains(a.body, "As of ") {
+		t.Error(a)
+	}
 	if a := open("/v1/customers/c-1"); a.status != http.StatusUnauthorized || a.kind != "application/problem+json" {
 		t.Error(a)
 	}

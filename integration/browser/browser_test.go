@@ -4,11 +4,18 @@ package browser
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"flag"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,20 +179,61 @@ func TestWhereALinkCanLead(t *testing.T) {
 	b.quiet()
 }
 
-// keep takes a picture for the README.
-func keep(b *tab, name string) {
+// keep takes a picture for the README, from the top of the page or of a part of it.
+func keep(b *tab, name string, part ...string) {
 	b.t.Helper()
 	if !*pictures {
 		return
 	}
 	b.text(`scrollTo(0, 0), "top"`)
+	for _, p := range part {
+		b.text(fmt.Sprintf(`document.querySelector(%q).scrollIntoView(), "part"`, p))
+	}
 	shot, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join("pictures", name+".png"), shot, 0o644); err != nil {
+	picture, err := png.Decode(bytes.NewReader(shot))
+	if err != nil {
 		b.t.Fatal(err)
 	}
+	var small bytes.Buffer // a browser compresses for speed, and keeps every shade
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&small, paletted(picture)); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("pictures", name+".png"), small.Bytes(), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// paletted is a picture in 256 of its colours: the most frequent ones that differ to the eye.
+func paletted(p image.Image) *image.Paletted {
+	often := map[color.Color]int{}
+	for y := p.Bounds().Min.Y; y < p.Bounds().Max.Y; y++ {
+		for x := p.Bounds().Min.X; x < p.Bounds().Max.X; x++ {
+			often[p.At(x, y)]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(often), func(a, b color.Color) int {
+		return cmp.Or(often[b]-often[a], strings.Compare(fmt.Sprint(a), fmt.Sprint(b)))
+	})
+	var some color.Palette
+	for _, c := range colours {
+		if len(some) < 256 && (len(some) == 0 || far(c, some.Convert(c))) {
+			some = append(some, c)
+		}
+	}
+	out := image.NewPaletted(p.Bounds(), some)
+	draw.Draw(out, out.Bounds(), p, p.Bounds().Min, draw.Src)
+	return out
+}
+
+// far says whether one sees that two colours differ, side by side.
+func far(a, b color.Color) bool {
+	r, g, bl, _ := a.RGBA()
+	r2, g2, b2, _ := b.RGBA()
+	apart := func(a, b uint32) uint32 { return (max(a, b) - min(a, b)) >> 8 }
+	return apart(r, r2)+apart(g, g2)+apart(bl, b2) > 36
 }
 
 // The README shows pictures of what this test has seen, small enough to be loaded by anybody.
@@ -194,7 +242,7 @@ func TestPictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"mail", "customer", "timeline"} {
+	for _, name := range []string{"mail", "customer", "timeline", "flow"} {
 		path := "pictures/" + name + ".png"
 		b, err := os.ReadFile(path)
 		if err != nil {

@@ -26,13 +26,13 @@ type system struct {
 	broker, registry, http, key string
 }
 
-func up(t *testing.T) *system {
+func up(t *testing.T, more ...string) *system {
 	t.Helper()
 	s := &system{t: t, binary: filepath.Join(t.TempDir(), "utopia")}
 	if out, err := exec.Command("go", "build", "-o", s.binary, "../../cmd/utopia").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	cmd := exec.Command(s.binary, "up", "--kafka-port", "0", "--registry-port", "0", "--http-port", "0")
+	cmd := exec.Command(s.binary, append([]string{"up", "--kafka-port", "0", "--registry-port", "0", "--http-port", "0"}, more...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

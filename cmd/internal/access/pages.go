@@ -17,6 +17,8 @@ func Pages() map[string][]Role {
 		"GET /register":                can["register-customer"],
 		"POST /register":               can["register-customer"],
 		"GET /topics":                  can["list-topics"],
+		"GET /flow":                    can["get-flow"],
+		"GET /flow/stream":             can["stream-flow"],
 		"GET /topics/{topic}":          can["get-topic"],
 		"GET /schemas":                 can["list-schemas"],
 		"GET /schemas/{name}":          can["get-schema"],

@@ -55,6 +55,8 @@ func Policy() map[string][]Role {
 		"redeliver-webhook":         {Operator, Partner},
 		"close-webhook":             {Operator, Partner},
 		"list-topics":               {Clerk, Operator}, // how the system is made, also what is private in it: for those inside
+		"get-flow":                  {Clerk, Operator},
+		"stream-flow":               {Clerk, Operator},
 		"get-topic":                 {Clerk, Operator},
 		"list-schemas":              {Clerk, Operator},
 		"get-schema":                {Clerk, Operator},

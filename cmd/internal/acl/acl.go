@@ -56,6 +56,11 @@ func Of(name string) []Right {
 			Why: "the transactions in which a dead letter is sent again and noted",
 		})
 	}
+	if name == topics.Gateway {
+		for _, group := range topics.Groups() {
+			all = append(all, Right{Operation: kmsg.ACLOperationDescribe, Resource: kmsg.ACLResourceTypeGroup, Name: group, Why: "to show how far behind it is"})
+		}
+	}
 	return all
 }
 

@@ -5,6 +5,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -71,4 +72,72 @@ func onceASecond(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// Rates are what came since the look before, by the time that passed; who listens gets each look once, and hears of it when the
+// cluster is away.
+func TestRatesLagAndDeadLetters(t *testing.T) { synctest.Test(t, ratesLagAndDeadLetters) }
+
+func ratesLagAndDeadLetters(t *testing.T) {
+	name := topics.CustomerCommands.Name
+	began := time.Now()
+	var away atomic.Bool
+	m := New(Config{Logger: discard, Now: time.Now})
+	m.look = func(context.Context) (sample, error) {
+		if away.Load() {
+			return sample{}, errors.New("away")
+		}
+		return sample{
+			topics: map[string]catalogue.Count{name: {Partitions: 4, End: int64(7 * time.Since(began).Seconds())}, name + ".dlq": {Partitions: 4, Start: 2, End: 5}},
+			lag:    map[string]map[string]int64{topics.Customer: {name: 3}},
+		}, nil
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	var last Snapshot
+	for n := range 5 {
+		s, err := m.Next(ctx, last)
+		if err != nil || s.At == last.At {
+			t.Fatalf("%d: %v, %q after %q", n, err, s.At, last.At)
+		}
+		rate, dead := find(s, name).Rate, find(s, name).Dead
+		if (rate != nil) != (n > 0) || n > 0 && *rate != 7 || dead == nil || *dead != 3 {
+			t.Errorf("%d: rate %v, dead letters %v", n, rate, dead)
+		}
+		last = s
+	}
+	for _, e := range last.Edges {
+		if (e.Lag != nil) != (e.From == name && e.To == Processor+"/customer") || e.Lag != nil && *e.Lag != 3 {
+			t.Errorf("%s to %s: lag %v", e.From, e.To, e.Lag)
+		}
+	}
+	if other := find(last, topics.BillingCommands.Name); other.Rate != nil || other.Dead != nil {
+		t.Errorf("what was not measured: %+v", other)
+	}
+	if text := string(last.Event()); !strings.HasPrefix(text, "event: flow\ndata: {") || !strings.HasSuffix(text, "}\n\n") || strings.Count(text, "\n") != 3 {
+		t.Errorf("%q", text)
+	}
+	away.Store(true)
+	asked := time.Now()
+	s, err := m.Next(ctx, last)
+	if err != nil || s.At != "" || find(s, name).Rate != nil || time.Since(asked) < old || time.Since(asked) > old+every {
+		t.Errorf("%v, %q after %s without a cluster", err, s.At, time.Since(asked))
+	}
+	stop()
+	if _, err := m.Next(ctx, last); err == nil {
+		t.Error("it waits for ever")
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func find(s Snapshot, id string) Node {
+	for _, n := range s.Nodes {
+		if n.ID == id {
+			return n
+		}
+	}
+	return Node{}
 }

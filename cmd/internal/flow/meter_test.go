@@ -54,6 +54,14 @@ func TestTheGatewaysRightsAreEnough(t *testing.T) {
 	if err != nil || len(s.topics) != len(names) {
 		t.Fatalf("%d of %d topics: %v", len(s.topics), len(names), err)
 	}
+	for _, group := range topics.Groups() {
+		if s.lag[group] == nil {
+			t.Errorf("nothing is known of the group %s", group)
+		}
+	}
+	if n := s.lag[topics.Customer][topics.CustomerCommands.Name]; n != 2 {
+		t.Errorf("the customer service, which has handled nothing, is %d behind", n)
+	}
 	if got, want := s.topics[topics.CustomerCommands.Name], (catalogue.Count{Partitions: 2, End: 2}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -35,6 +35,7 @@ func (g *Gateway) routes() http.Handler {
 	g.webhookRoutes()
 	g.catalogueRoutes()
 	g.deadLetterRoutes()
+	g.flowRoutes()
 	g.publicRoutes()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", g.readyz)

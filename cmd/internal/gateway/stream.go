@@ -58,17 +58,27 @@ func (g *Gateway) stream(ctx context.Context, in *StreamInput) (*huma.StreamResp
 		leave()
 		return nil, unfed(err)
 	}
-	return &huma.StreamResponse{Body: func(out huma.Context) { //nolint:contextcheck // the request's own
+	return events(leave, func(ctx context.Context, w http.ResponseWriter) { g.pump(ctx, w, r) }), nil //nolint:contextcheck // the request's own
+}
+
+// events is an answer that pump writes until the caller goes away.
+func events(leave func(), pump func(context.Context, http.ResponseWriter)) *huma.StreamResponse {
+	return &huma.StreamResponse{Body: func(out huma.Context) {
 		defer leave()
 		req, w := humago.Unwrap(out)
-		h := w.Header()
-		h.Set("Content-Type", "text/event-stream")
-		h.Set("X-Accel-Buffering", "no") // nginx would keep events back
-		out.SetStatus(http.StatusOK)
+		head(w)
 		if req.Method != http.MethodHead {
-			g.pump(req.Context(), w, r)
+			pump(req.Context(), w)
 		}
-	}}, nil
+	}}
+}
+
+// head begins a stream.
+func head(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
+	w.WriteHeader(http.StatusOK)
 }
 
 // pump writes what a reader gets. The server's own limits are for requests, which end; here each write has its own.
@@ -78,8 +88,7 @@ func (g *Gateway) pump(ctx context.Context, w http.ResponseWriter, r *feed.Reade
 	defer context.AfterFunc(g.ending, cancel)() //nolint:contextcheck // the gateway's end is the stream's, too
 	out := http.NewResponseController(w)
 	_ = out.SetReadDeadline(time.Time{}) // a test's recorder has none
-	back := backAtLeast + rand.N(backAtMost-backAtLeast)
-	if !send(w, out, fmt.Appendf(nil, "retry: %d\nid: %s\n\n", back.Milliseconds(), r.Position())) {
+	if !send(w, out, fmt.Appendf(nil, "retry: %d\nid: %s\n\n", back(), r.Position())) {
 		return
 	}
 	for {
@@ -101,6 +110,9 @@ func (g *Gateway) pump(ctx context.Context, w http.ResponseWriter, r *feed.Reade
 	}
 	send(w, out, []byte(": the instance stops\n\n"))
 }
+
+// back is after how many milliseconds a client comes back.
+func back() int64 { return (backAtLeast + rand.N(backAtMost-backAtLeast)).Milliseconds() }
 
 // send writes and says whether the caller is still there.
 func send(w http.ResponseWriter, out *http.ResponseController, batch ...[]byte) bool {
@@ -163,7 +175,7 @@ func (s *streams) count() int {
 	return s.all
 }
 
-// Streams is how many callers are connected to the feed.
+// Streams is how many callers are connected to the feed, or to the picture of how records flow.
 func (g *Gateway) Streams() int { return g.streams.count() }
 
 // Untold is how many records the feed left out, because this release does not know their type or cannot read them.

@@ -34,7 +34,7 @@ func locked(t *testing.T, tn *town) (http.Handler, *login.Sessions, *issuertest.
 	l.OIDC = login.NewOIDC(login.OIDCConfig{
 		Issuer: issuer.URL, ClientID: issuer.ClientID, Secret: issuer.Secret, Base: "http://localhost:8080", Sessions: l.Sessions, Client: issuer.Client(),
 	})
-	return tn.clerk(t, func(c *pages.Config) { c.Login = l }), l.Sessions, issuer
+	return tn.clerk(t, func(c *pages.Config) { c.Login = l }, flowing), l.Sessions, issuer
 }
 
 func ask(h http.Handler, s *login.Sessions, c access.Caller, method, path string) *httptest.ResponseRecorder {

@@ -22,6 +22,7 @@ import (
 
 	"utopia/cmd/internal/access"
 	"utopia/cmd/internal/catalogue"
+	"utopia/cmd/internal/flow"
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/smtpd"
 	"utopia/cmd/internal/timeline"
@@ -93,6 +94,8 @@ type Clerk struct {
 	Live catalogue.Live
 	// Letters, if set, adds the pages of the dead letters.
 	Letters Letters
+	// Flow, if set, adds the picture of how records flow.
+	Flow Flow
 	// Sample is people who may be registered with one click.
 	Sample []schemas.RegisterCustomer
 	// Inbox, if set, adds the development mail pages.
@@ -117,6 +120,7 @@ type handler struct {
 	dictionary *dictionary
 	templates  *template.Template
 	assets     map[string]string // path by file name
+	picture    flow.Picture
 
 	caller   access.Caller // of a page that is for some roles
 	roles    map[string][]access.Role
@@ -126,7 +130,7 @@ type handler struct {
 
 // New returns the pages. Every answer that changes something is refused when another site's page has sent it.
 func New(cfg Config) (http.Handler, error) {
-	h := &handler{cfg: cfg, assets: map[string]string{}, roles: access.Pages()}
+	h := &handler{cfg: cfg, assets: map[string]string{}, roles: access.Pages(), picture: flow.NewGraph().Draw()}
 	if h.cfg.Logger == nil {
 		h.cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -184,6 +188,10 @@ func (h *handler) clerkPages(mux *http.ServeMux) {
 		h.page(mux, "GET /dead-letters/{topic}/{partition}/{offset}", (*handler).letter)
 		h.page(mux, "POST /dead-letters/{topic}/{partition}/{offset}", (*handler).decide)
 	}
+	if h.cfg.Clerk.Flow != nil {
+		h.page(mux, "GET /flow", (*handler).flow)
+		h.page(mux, "GET /flow/stream", (*handler).flowStream)
+	}
 	if h.cfg.Clerk.Inbox != nil {
 		h.page(mux, "GET /dev/mail/{$}", (*handler).mails)
 		h.page(mux, "GET /dev/mail/read/{id}", (*handler).mail)
@@ -227,6 +235,7 @@ type page struct {
 	Lang   string // empty: English
 	Script string
 	Place  string   // the path of the place that it belongs to
+	Wide   bool     // a picture needs room
 	Asks   []string // what the page behind a link can ask
 	Data   any
 
@@ -284,6 +293,9 @@ func (h *handler) places() []Place {
 	add("Register", "GET /register", "/register")
 	if h.cfg.Clerk.Inbox != nil {
 		add("Mails", "GET /dev/mail/{$}", "/dev/mail/")
+	}
+	if h.cfg.Clerk.Flow != nil {
+		add("Flow", "GET /flow", "/flow")
 	}
 	add("Topics", "GET /topics", "/topics")
 	add("Schemas", "GET /schemas", "/schemas")

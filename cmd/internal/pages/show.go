@@ -20,16 +20,19 @@ import (
 // functions are what templates can call.
 func (h *handler) functions() template.FuncMap {
 	return template.FuncMap{
-		"asset":    func(name string) string { return h.assets[name] },
-		"address":  addressText,
-		"when":     when,
-		"until":    func(ms int64) string { return span(schemas.Time(ms).Sub(h.now())) },
-		"since":    func(ms int64) string { return lasting(h.now().Sub(schemas.Time(ms))) },
-		"waits":    waits,
-		"number":   number,
-		"number64": func(n int) string { return number(int64(n)) },
-		"deref":    func(n *int64) int64 { return *n },
-		"what":     what,
+		"asset":     func(name string) string { return h.assets[name] },
+		"address":   addressText,
+		"when":      when,
+		"until":     func(ms int64) string { return span(schemas.Time(ms).Sub(h.now())) },
+		"since":     func(ms int64) string { return lasting(h.now().Sub(schemas.Time(ms))) },
+		"waits":     waits,
+		"number":    number,
+		"number64":  func(n int) string { return number(int64(n)) },
+		"persecond": perSecond,
+		"count":     count,
+		"some":      some,
+		"deref":     func(n *int64) int64 { return *n },
+		"what":      what,
 		"kind": func(e timeline.Entry) string {
 			switch {
 			case e.Outcome == schemas.OutcomeRefused || e.Outcome == "undeliverable":

@@ -26,6 +26,7 @@ import (
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/mailer"
 	"utopia/cmd/internal/operator"
+	"utopia/cmd/internal/pages"
 	"utopia/cmd/internal/registry"
 	"utopia/cmd/internal/run"
 	"utopia/cmd/internal/smtpd"
@@ -85,6 +86,7 @@ type System struct {
 	timeline timeline.Sources
 	live     catalogue.Live
 	letters  *operator.Office
+	flow     pages.Flow
 	cfg      Config
 	state    string
 	closers  []func()
