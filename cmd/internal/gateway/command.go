@@ -137,6 +137,9 @@ func (g *Gateway) send(ctx context.Context, r api.Request, h CommandHeaders) (*A
 		return nil, g.notStored(r, err)
 	}
 	defer question.Close()
+	if patience == 0 { // also if the outcome is there already: the same question is always answered in the same way
+		return g.later(r, began, applied), nil
+	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	defer context.AfterFunc(g.hurry, cancel)() //nolint:contextcheck // the gateway's end is the waiting's, too
