@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -179,6 +180,7 @@ func scheme(value string) step {
 // look is what a reader with other eyes sees: axe-core's verdict on the page, in light and dark, and a picture of each.
 func (b *tab) look(name string) {
 	b.t.Helper()
+	b.weigh(name)
 	for _, light := range []string{"light", "dark"} {
 		b.do(light, scheme(light))
 		report, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](b.axe+`;
@@ -193,6 +195,25 @@ func (b *tab) look(name string) {
 		b.picture(name + "-" + light)
 	}
 	b.do("light again", scheme("light"))
+}
+
+// heaviest is the most that a page may weigh with all that it loads, in bytes before compression.
+const heaviest = 100_000
+
+// weigh says what the page that is shown weighs and when it was first painted; only the weight is the same everywhere.
+func (b *tab) weigh(name string) {
+	b.t.Helper()
+	var page struct{ Bytes, Paint float64 }
+	text := b.text(`JSON.stringify({
+		bytes: [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")].reduce((n, e) => n + e.decodedBodySize, 0),
+		paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0})`)
+	if err := json.Unmarshal([]byte(text), &page); err != nil || page.Bytes == 0 {
+		b.t.Errorf("%s: %v: %s", name, err, text)
+	}
+	b.t.Logf("%s weighs %.1f kB, first paint after %.0f ms", name, page.Bytes/1000, page.Paint)
+	if page.Bytes > heaviest {
+		b.t.Errorf("%s weighs %.0f bytes, %d are allowed", name, page.Bytes, heaviest)
+	}
 }
 
 func (b *tab) picture(name string) {
