@@ -185,7 +185,7 @@ func banner(out io.Writer, f upFlags, s *system.System) {
 	if f.data != "" {
 		data = f.data + " (survives kill -9; a power cut may lose the last moments)"
 	}
-	_, _ = lipgloss.Fprintf(out, "  data       %s\n  link keys  %s\n", data, s.KeyFile)
+	_, _ = lipgloss.Fprintf(out, "  data       %s\n  link keys  %s\n  webhooks   %s  (keys that their secrets are derived from)\n", data, s.KeyFile, s.WebhookFile)
 }
 
 // confirmation opens the newest mail to this address that carries a link and verifies it, as the page behind the link does.
