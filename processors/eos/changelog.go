@@ -293,6 +293,9 @@ func (c *changelog) Close() error {
 	}
 	c.stop()
 	<-c.ended
+	for _, r := range c.active { // the client may still begin to read what it was told shortly before, also while it closes
+		c.client.RemoveConsumePartitions(r.tp.asMap())
+	}
 	c.client.Close()
 	return nil
 }
