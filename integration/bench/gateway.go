@@ -25,6 +25,7 @@ import (
 type gatewayReport struct {
 	Commands httpFigure `json:"commands"` // through HTTP to the committed reply
 	Queries  httpFigure `json:"queries"`
+	Nothing  httpFigure `json:"nothing"` // as many requests that ask for nothing: what is left is the connection, and the machine
 	Streams  fanFigure  `json:"streams"`
 	Pages    pageFigure `json:"pages"`
 }
@@ -80,7 +81,10 @@ func (b *bench) gateway(ctx context.Context) (*gatewayReport, error) {
 			return err
 		},
 		func(n *gatewayNode) (err error) {
-			r.Queries, err = b.http(ctx, n, "query", 10_000, 3*time.Second, short, question)
+			if r.Queries, err = b.http(ctx, n, "query", 10_000, 3*time.Second, short, question); err != nil {
+				return err
+			}
+			r.Nothing, err = b.http(ctx, n, "nothing", 10_000, 3*time.Second, short, nothing)
 			return err
 		},
 		func(n *gatewayNode) (err error) {
@@ -261,7 +265,7 @@ func (r *gatewayReport) table(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	line("the gateway, open loop\tp50\tp90\tp99\tmax\tgenerator's p99\tµs CPU each")
-	for _, f := range []httpFigure{r.Commands, r.Queries} {
+	for _, f := range []httpFigure{r.Commands, r.Queries, r.Nothing} {
 		line("%s at %d/s\t%.2f ms\t%.2f ms\t%.2f ms\t%.1f ms\t%.2f ms\t%.0f", f.Contender, f.Rate, f.P50, f.P90, f.P99, f.Max, f.LagP99, f.CPUMicros)
 	}
 	s := r.Streams

@@ -31,6 +31,11 @@ func question(_ int, random *rand.Rand) (request, want string) {
 	return "GET /v1/customers/" + gatewayCustomer(random.IntN(gatewayCustomers)) + " HTTP/1.1\r\nHost: bench\r\n\r\n", `"Amsterdam"`
 }
 
+// nothing asks whether the gateway lives: what a request takes that is answered with two letters.
+func nothing(int, *rand.Rand) (request, want string) {
+	return "GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n", "ok"
+}
+
 // connection is a keep-alive connection that costs the generator little.
 type connection struct {
 	net.Conn
