@@ -33,7 +33,7 @@ func openPages(e *service.Env, g *gateway.Gateway, cfg gateway.Config) (http.Han
 			Issuer: c.OIDCIssuer, ClientID: c.OIDCClientID, Secret: secret, Base: c.PagesURL, Sessions: sessions,
 		})},
 		Clerk: &pages.Clerk{
-			Billing: cfg.Views.Billing, Notifications: cfg.Views.Notifications, Timeline: g.Timeline(), Live: g.Live(), Flow: g, Letters: g.Letters(),
+			Billing: cfg.Views.Billing, Notifications: cfg.Views.Notifications, Timeline: g.Timeline(), Webhooks: cfg.Views.Webhooks, Live: g.Live(), Flow: g, Letters: g.Letters(),
 			Links: []pages.Place{{Name: "HTTP API", Path: "/docs"}, {Name: "Ready?", Path: "/readyz"}},
 		},
 	})

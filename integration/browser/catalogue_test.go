@@ -23,5 +23,9 @@ func TestFindingWhatIsOnTheLog(t *testing.T) {
 	b.visit("/schemas")
 	b.see("record types")
 	b.look("schemas")
+	s.utopia("webhook", "register", "shop", "--url", "http://127.0.0.1:9/changes", "--event", "CustomerMoved", "--webhook-keys", s.webhookKeys)
+	b.visit("/webhooks")
+	b.see("http://127.0.0.1:9/changes")
+	b.look("webhooks")
 	b.quiet()
 }

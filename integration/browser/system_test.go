@@ -24,6 +24,7 @@ type system struct {
 	t                           *testing.T
 	binary                      string
 	broker, registry, http, key string
+	webhookKeys                 string
 }
 
 func up(t *testing.T, more ...string) *system {
@@ -48,14 +49,14 @@ func up(t *testing.T, more ...string) *system {
 		}
 	})
 	lines := bufio.NewScanner(out)
-	for s.key == "" && lines.Scan() {
-		for name, value := range map[string]*string{"Kafka": &s.broker, "registry": &s.registry, "HTTP": &s.http, "link keys": &s.key} {
+	for s.webhookKeys == "" && lines.Scan() {
+		for name, value := range map[string]*string{"Kafka": &s.broker, "registry": &s.registry, "HTTP": &s.http, "link keys": &s.key, "webhooks": &s.webhookKeys} {
 			if m := regexp.MustCompile(`^\s*` + name + `\s+(\S+)`).FindStringSubmatch(lines.Text()); m != nil {
 				*value = m[1]
 			}
 		}
 	}
-	if s.key == "" {
+	if s.webhookKeys == "" {
 		t.Fatal("utopia up did not say where it is")
 	}
 	go func() {

@@ -33,6 +33,9 @@ func (c Caller) Sees(customer string) bool { return c.Role != CustomerRole || c.
 // SeesPersons tells whether the caller may see who customers are, and what records have in them.
 func (c Caller) SeesPersons() bool { return c.Role != Partner }
 
+// Owns tells whether a webhook is the caller's to see and change: a partner has its own, others have all.
+func (c Caller) Owns(owner string) bool { return c.Role != Partner || c.Name == owner }
+
 // May is the policy for one request; customer is the one in the path, empty if there is none.
 func (c Caller) May(allowed []Role, customer string) bool {
 	switch {

@@ -25,7 +25,8 @@ func Pages() map[string][]Role {
 		"GET /dead-letters":            can["list-dead-letters"],
 		"GET /dead-letters/{topic}/{partition}/{offset}":  can["get-dead-letter"],
 		"POST /dead-letters/{topic}/{partition}/{offset}": can["retry-dead-letter"], // the same as who may drop one: the form does either
-		"GET /dev/mail/{$}":            Roles(), // in development everybody is also whoever a mail was sent to
+		"GET /webhooks":                can["list-webhooks"], // a partner's own alone
+		"GET /dev/mail/{$}":            Roles(),              // in development everybody is also whoever a mail was sent to
 		"GET /dev/mail/read/{id}":      Roles(),
 		"GET /dev/mail/read/{id}/html": Roles(),
 	}

@@ -101,7 +101,7 @@ func (g *Gateway) webhookRoutes() {
 				w := api.WebhookOf(s)
 				return w, w.Receipt
 			})
-			if err == nil && !mayTouch(callerOf(ctx), answer.Body.Owner) {
+			if err == nil && !callerOf(ctx).Owns(answer.Body.Owner) {
 				return nil, problem(codeNotFound)
 			}
 			return answer, err
@@ -142,9 +142,6 @@ func (g *Gateway) webhookRoutes() {
 		})
 }
 
-// mayTouch says whose webhooks a caller sees: a partner its own.
-func mayTouch(c Caller, owner string) bool { return c.Role != Partner || c.Name == owner }
-
 // owned is the problem of a partner with a webhook that is not its own, or that nobody has; whether there is one it does not learn.
 func (g *Gateway) owned(ctx context.Context, id string, later bool) *Problem {
 	caller := callerOf(ctx)
@@ -158,7 +155,7 @@ func (g *Gateway) owned(ctx context.Context, id string, later bool) *Problem {
 		}
 		return nil
 	}
-	if !mayTouch(caller, w.Owner) {
+	if !caller.Owns(w.Owner) {
 		return problem(codeNotFound)
 	}
 	return nil
@@ -236,7 +233,7 @@ func (g *Gateway) sendForSecret(ctx context.Context, r api.Request, h CommandHea
 	defer context.AfterFunc(g.hurry, cancel)() //nolint:contextcheck // the gateway's end is the waiting's, too
 	version := a.Body.Version
 	w, err := g.cfg.Views.Webhooks.Until(waiting, r.Key, func(w *schemas.WebhookState, found bool) bool { return found && w.Version >= version })
-	if err != nil || w.Secret.Version != version || !mayTouch(callerOf(ctx), w.Owner) {
+	if err != nil || w.Secret.Version != version || !callerOf(ctx).Owns(w.Owner) {
 		return out, nil // the outcome is known, the secret is not
 	}
 	secret, err := webhooks.Derive(g.cfg.WebhookKeys, r.Key, w.Secret)
@@ -261,7 +258,7 @@ func (g *Gateway) webhooks(ctx context.Context, in *WebhooksInput) (*WebhooksPag
 	out := &WebhooksPage{Age: g.age(topics.Webhook)}
 	caller, all := callerOf(ctx), []api.WebhookState{}
 	err := g.cfg.Views.Webhooks.Each(func(id string, w *schemas.WebhookState) error {
-		if id > in.After && mayTouch(caller, w.Owner) {
+		if id > in.After && caller.Owns(w.Owner) {
 			all = append(all, api.WebhookOf(w))
 		}
 		return nil

@@ -94,6 +94,8 @@ type Clerk struct {
 	Live catalogue.Live
 	// Letters, if set, adds the pages of the dead letters.
 	Letters Letters
+	// Webhooks, if set, are shown: who is told of changes, and how that goes.
+	Webhooks Webhooks
 	// Flow, if set, adds the picture of how records flow.
 	Flow Flow
 	// Sample is people who may be registered with one click.
@@ -183,6 +185,9 @@ func (h *handler) clerkPages(mux *http.ServeMux) {
 	h.page(mux, "GET /topics/{topic}", (*handler).topic)
 	h.page(mux, "GET /schemas", (*handler).schemas)
 	h.page(mux, "GET /schemas/{name}", (*handler).schema)
+	if h.cfg.Clerk.Webhooks != nil {
+		h.page(mux, "GET /webhooks", (*handler).webhooks)
+	}
 	if h.cfg.Clerk.Letters != nil {
 		h.page(mux, "GET /dead-letters", (*handler).letters)
 		h.page(mux, "GET /dead-letters/{topic}/{partition}/{offset}", (*handler).letter)
@@ -299,6 +304,9 @@ func (h *handler) places() []Place {
 	}
 	add("Topics", "GET /topics", "/topics")
 	add("Schemas", "GET /schemas", "/schemas")
+	if h.cfg.Clerk.Webhooks != nil {
+		add("Webhooks", "GET /webhooks", "/webhooks")
+	}
 	if h.cfg.Clerk.Letters != nil {
 		add("Dead letters", "GET /dead-letters", "/dead-letters")
 	}

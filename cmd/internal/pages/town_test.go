@@ -233,6 +233,7 @@ func (tn *town) clerk(t *testing.T, change ...func(*pages.Config)) http.Handler 
 			Notifications: view[*schemas.NotificationState]{},
 			Timeline:      tn,
 			Letters:       newShelf(),
+			Webhooks:      told(nil),
 			Inbox:         tn,
 			Sample:        []schemas.RegisterCustomer{{CustomerID: "s-1", Name: "Ōe <i>", Email: "oe@example.jp", Language: "ja", Address: schemas.Address{Country: "JP", Region: "東京都", PostCode: "100-0001", Street: "千代田1"}}},
 		}

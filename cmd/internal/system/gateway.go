@@ -43,7 +43,7 @@ func (s *System) openGateway(context.Context) error {
 	)
 	h := smtpd.LocalOnly(g.Handler())
 	s.api.Store(&h)
-	s.timeline, s.live, s.letters, s.flow = g.Timeline(), g.Live(), g.Letters(), g
+	s.timeline, s.live, s.letters, s.flow, s.hooks = g.Timeline(), g.Live(), g.Letters(), g, hooks
 	return nil
 }
 

@@ -62,7 +62,7 @@ func (s *System) openPages(ctx context.Context) error {
 		Keys:  s.Keys, Ask: client, Customers: processors.Customers{View: s.Customers}, Logger: s.cfg.Logger, Banner: banner,
 		Clerk: &pages.Clerk{
 			Billing: s.Billing, Notifications: s.Notifications, Inbox: s.Inbox, Sample: people, Type: s.commandLines, Terminal: s.terminal(),
-			Timeline: s.timeline, Live: s.live, Flow: s.flow, Letters: s.letters,
+			Timeline: s.timeline, Live: s.live, Flow: s.flow, Letters: s.letters, Webhooks: s.hooks,
 			Links: []pages.Place{
 				{Name: "Kafka", Path: s.Broker},
 				{Name: "Schema registry", Path: s.RegistryURL},

@@ -86,6 +86,7 @@ type System struct {
 	timeline timeline.Sources
 	live     catalogue.Live
 	letters  *operator.Office
+	hooks    *processors.View[*schemas.WebhookState]
 	flow     pages.Flow
 	cfg      Config
 	state    string
