@@ -141,6 +141,20 @@ func (v *View) Reached(next map[int32]int64) bool {
 	return true
 }
 
+// Next returns what the view reads next, by partition; nil before it has recovered.
+func (v *View) Next() map[int32]int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.ready {
+		return nil
+	}
+	next := make(map[int32]int64, len(v.partitions))
+	for i := range v.partitions {
+		next[int32(i)] = v.partitions[i].applied.Load() + 1 //nolint:gosec // few partitions
+	}
+	return next
+}
+
 // use returns the stores, which stay open until release is called.
 func (v *View) use() (stores []*store, release func(), err error) {
 	v.mu.Lock()

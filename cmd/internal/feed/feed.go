@@ -117,6 +117,19 @@ func (f *Feed) Reached(offsets map[int32]int64) bool {
 	return true
 }
 
+// Next returns what the feed reads next, by partition; nil while it does not follow the log.
+func (f *Feed) Next() map[int32]int64 {
+	l := f.ring.after(0)
+	if !l.live {
+		return nil
+	}
+	next := make(map[int32]int64, len(l.last))
+	for p, offset := range l.last {
+		next[int32(p)] = offset //nolint:gosec // few partitions
+	}
+	return next
+}
+
 // follow reads the log from a minute ago, and tells what comes.
 func (f *Feed) follow(ctx context.Context) error {
 	facts, err := f.source.look(ctx)

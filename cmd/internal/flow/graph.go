@@ -35,9 +35,9 @@ type Node struct {
 type Edge struct {
 	From string `json:"from"`
 	To   string `json:"to"`
-	Lag  *int64 `json:"lag,omitempty" doc:"Of a topic to a consumer group: how many offsets the group is behind"`
+	Lag  *int64 `json:"lag,omitempty" doc:"Of a topic to a consumer group, or to a copy that this gateway has: how many offsets it is behind"`
 
-	group bool // its reader is a consumer group
+	group bool // its reader is a consumer group, or a copy
 	back  bool // an answer, or what a service sends to itself: against the way
 }
 
@@ -68,7 +68,7 @@ func NewGraph() Graph {
 		}
 		for _, who := range t.Readers {
 			for _, to := range g.readers(who, t) {
-				g.edge(Edge{From: topic, To: to, group: inputOf(to, t), back: t.Kind == topics.Reply && slices.Contains(topics.Services(), who)})
+				g.edge(Edge{From: topic, To: to, group: inputOf(to, t) || strings.HasPrefix(to, View+"/"), back: t.Kind == topics.Reply && slices.Contains(topics.Services(), who)})
 			}
 		}
 	}

@@ -39,6 +39,7 @@ type sample struct {
 	at     time.Time
 	topics map[string]catalogue.Count
 	lag    map[string]map[string]int64 // by group and topic
+	behind map[string]int64            // by topic: of the copy that this process has
 }
 
 // Config is what a meter needs.
@@ -46,6 +47,8 @@ type Config struct {
 	Client []kgo.Opt // seeds, TLS, SASL
 	Logger *slog.Logger
 	Now    func() time.Time
+	// Copies are what copies of topics that this process has read next, by topic; nil of one that does not read yet.
+	Copies map[string]func() map[int32]int64
 }
 
 // Meter measures while it runs, and tells what it has measured last.
@@ -80,7 +83,7 @@ func (m *Meter) Run(ctx context.Context) error {
 		}
 		defer cl.Close()
 		adm := kadm.NewClient(cl)
-		look = func(ctx context.Context) (sample, error) { return ask(ctx, adm) }
+		look = func(ctx context.Context) (sample, error) { return m.ask(ctx, adm) }
 	}
 	m.running.Store(true)
 	defer m.running.Store(false)
@@ -182,7 +185,7 @@ func (m *Meter) Next(ctx context.Context, before Snapshot) (Snapshot, error) {
 }
 
 // ask asks the cluster. A topic or group that it has not, or does not tell of, is left out.
-func ask(ctx context.Context, adm *kadm.Client) (sample, error) {
+func (m *Meter) ask(ctx context.Context, adm *kadm.Client) (sample, error) {
 	var names []string
 	for _, t := range topics.All() {
 		names = append(names, t.Name)
@@ -192,14 +195,21 @@ func ask(ctx context.Context, adm *kadm.Client) (sample, error) {
 		return sample{}, fmt.Errorf("list start offsets: %w", err)
 	}
 	groups := adm.FetchManyOffsets(ctx, topics.Groups()...) // before the ends: what was handled since then is no lag
+	copies := map[string]map[int32]int64{}
+	for topic, next := range m.cfg.Copies {
+		copies[topic] = next()
+	}
 	ends, err := adm.ListCommittedOffsets(ctx, names...)
 	if err != nil {
 		return sample{}, fmt.Errorf("list end offsets: %w", err)
 	}
-	s := sample{topics: map[string]catalogue.Count{}, lag: map[string]map[string]int64{}}
+	s := sample{topics: map[string]catalogue.Count{}, lag: map[string]map[string]int64{}, behind: map[string]int64{}}
 	for _, name := range names {
 		if c, ok := sum(starts[name], ends[name]); ok {
 			s.topics[name] = c
+			if next := copies[name]; next != nil {
+				s.behind[name] = unread(ends[name], next)
+			}
 		}
 	}
 	if len(s.topics) == 0 {
@@ -229,6 +239,14 @@ func sum(starts, ends map[int32]kadm.ListedOffset) (c catalogue.Count, ok bool) 
 		c.End += max(end.Offset, start.Offset) // the log may have moved on in between
 	}
 	return c, c.Partitions > 0
+}
+
+// unread is how many offsets a copy has not read.
+func unread(ends map[int32]kadm.ListedOffset, next map[int32]int64) (n int64) {
+	for p, end := range ends {
+		n += max(end.Offset-next[p], 0)
+	}
+	return n
 }
 
 // lag is how many offsets a group has not handled. Where it has committed nothing, it has handled nothing.

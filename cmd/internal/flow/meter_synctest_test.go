@@ -90,6 +90,7 @@ func ratesLagAndDeadLetters(t *testing.T) {
 		return sample{
 			topics: map[string]catalogue.Count{name: {Partitions: 4, End: int64(7 * time.Since(began).Seconds())}, name + ".dlq": {Partitions: 4, Start: 2, End: 5}},
 			lag:    map[string]map[string]int64{topics.Customer: {name: 3}},
+			behind: map[string]int64{topics.CustomerState.Name: 3},
 		}, nil
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -108,7 +109,7 @@ func ratesLagAndDeadLetters(t *testing.T) {
 		last = s
 	}
 	for _, e := range last.Edges {
-		if (e.Lag != nil) != (e.From == name && e.To == Processor+"/customer") || e.Lag != nil && *e.Lag != 3 {
+		if (e.Lag != nil) != (e.From == name && e.To == Processor+"/customer" || e.To == View+"/"+topics.CustomerState.Name) || e.Lag != nil && *e.Lag != 3 {
 			t.Errorf("%s to %s: lag %v", e.From, e.To, e.Lag)
 		}
 	}

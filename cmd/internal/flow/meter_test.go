@@ -44,13 +44,17 @@ func TestTheGatewaysRightsAreEnough(t *testing.T) {
 	if err := root.ProduceSync(t.Context(), &kgo.Record{Value: []byte("x")}, &kgo.Record{Value: []byte("y")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := ask(t.Context(), kadm.NewClient(as("gateway"))); err == nil && len(s.topics) > 0 {
+	if s, err := New(Config{Logger: discard, Now: time.Now}).ask(t.Context(), kadm.NewClient(as("gateway"))); err == nil && len(s.topics) > 0 {
 		t.Errorf("without rights: %v", s.topics)
 	}
 	if err := acl.Grant(t.Context(), root, acl.DefaultPrincipal(topics.Gateway), acl.Of(topics.Gateway)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := ask(t.Context(), kadm.NewClient(as("gateway"))) // the other one remembers for seconds what it was refused
+	m := New(Config{Logger: discard, Now: time.Now, Copies: map[string]func() map[int32]int64{
+		topics.CustomerCommands.Name: func() map[int32]int64 { return map[int32]int64{0: 0, 1: 0} },
+		topics.CustomerState.Name:    func() map[int32]int64 { return nil }, // it does not read yet
+	}})
+	s, err := m.ask(t.Context(), kadm.NewClient(as("gateway"))) // the other one remembers for seconds what it was refused
 	if err != nil || len(s.topics) != len(names) {
 		t.Fatalf("%d of %d topics: %v", len(s.topics), len(names), err)
 	}
@@ -61,6 +65,9 @@ func TestTheGatewaysRightsAreEnough(t *testing.T) {
 	}
 	if n := s.lag[topics.Customer][topics.CustomerCommands.Name]; n != 2 {
 		t.Errorf("the customer service, which has handled nothing, is %d behind", n)
+	}
+	if _, known := s.behind[topics.CustomerState.Name]; known || s.behind[topics.CustomerCommands.Name] != 2 {
+		t.Errorf("copies are behind by %v", s.behind)
 	}
 	if got, want := s.topics[topics.CustomerCommands.Name], (catalogue.Count{Partitions: 2, End: 2}); got != want {
 		t.Errorf("%+v, want %+v", got, want)

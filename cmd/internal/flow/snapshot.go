@@ -47,6 +47,9 @@ func (g Graph) measured(before, now sample) Snapshot {
 	}
 	for i := range s.Edges {
 		e := &s.Edges[i]
+		if n, ok := now.behind[e.From]; ok && e.To == View+"/"+e.From {
+			e.Lag = &n
+		}
 		for _, group := range topics.Groups() {
 			if n, ok := now.lag[group][e.From]; ok && (e.To == Processor+"/"+group || e.To == Worker+"/"+group) {
 				e.Lag = &n

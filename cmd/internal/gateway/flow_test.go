@@ -57,6 +57,9 @@ func TestHowRecordsFlow(t *testing.T) {
 	}
 	now := gateway.Decoded[flow.Snapshot](t, g.do(http.MethodGet, "/v1/flow", ""))
 	for _, e := range now.Edges {
+		if strings.HasPrefix(e.To, "view/") && e.Lag == nil {
+			t.Errorf("%s to %s: no lag", e.From, e.To)
+		}
 		if strings.HasPrefix(e.To, "processor/") && e.From != topics.WebhookState.Name && e.Lag == nil && !strings.HasPrefix(e.From, "sender/") && !strings.Contains(e.From, ".events.") && !strings.Contains(e.From, "-table") {
 			t.Errorf("%s to %s: no lag", e.From, e.To)
 		}

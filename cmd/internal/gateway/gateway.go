@@ -138,7 +138,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, fresh: newFreshness(cfg.Views, changes), feed: changes, office: office,
 		streams: newStreams(cfg.Streams, cfg.StreamsPerCaller), policy: access.Policy(), askers: map[string]*ask.Client{},
 		callers: newLimits(cfg.Rate, 2*cfg.Rate), public: newLimits(cfg.PublicRate, 10*cfg.PublicRate), failures: newLimits(5, 50),
-		meter: flow.New(flow.Config{Client: cfg.Client, Logger: cfg.Logger, Now: cfg.Now}),
+		meter: flow.New(flow.Config{Client: cfg.Client, Logger: cfg.Logger, Now: cfg.Now, Copies: copies(cfg.Views, changes)}),
 	}
 	g.hurry, g.hurryUp = context.WithCancel(context.Background())
 	g.ending, g.end = context.WithCancel(context.Background())

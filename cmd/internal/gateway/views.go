@@ -83,6 +83,15 @@ func (v Views) ready() error {
 	return nil
 }
 
+// copies say what the views and the feed read next, by topic.
+func copies(v Views, changes *feed.Feed) map[string]func() map[int32]int64 {
+	all := map[string]func() map[int32]int64{topics.CustomerChanges.Name: changes.Next}
+	for _, one := range v.all() {
+		all[one.topic] = one.view.Next
+	}
+	return all
+}
+
 const (
 	freshEvery = 200 * time.Millisecond
 	// goneAfter is for how long the cluster may be silent before commands are refused.

@@ -38,7 +38,7 @@ func (h *handler) flow(w http.ResponseWriter, _ *http.Request) {
 		switch n.Kind {
 		case flow.TopicNode:
 			p.Topics = append(p.Topics, n)
-		case flow.Processor, flow.Worker:
+		case flow.Processor, flow.Worker, flow.View:
 			groups[n.ID] = n.Name
 		}
 	}
