@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -46,10 +45,8 @@ func within(m *testing.M) (int, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	if binaries = *built; binaries == "" {
 		binaries = filepath.Join(dir, "bin")
-		cmd := exec.Command("go", append([]string{"build", "-tags", "kill", "-o", binaries + "/"}, live.Binaries()...)...)
-		cmd.Dir = "../.."
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("go build: %w\n%s", err, out)
+		if err := live.Build(binaries); err != nil {
+			return 0, err
 		}
 	}
 	r, err := kafka.RunRegistry(context.Background(), filepath.Join(dir, "registry"))

@@ -23,7 +23,7 @@ import (
 func TestUpSurvivesKills(t *testing.T) {
 	s := live.Seed(t, *seed)
 	random := rand.New(rand.NewPCG(s, 3))
-	w := &live.World{T: t, Dir: t.TempDir(), Bin: live.Build(t, "./cmd/utopia", "./integration/check")}
+	w := &live.World{T: t, Dir: t.TempDir(), Bin: *built}
 	kafka, registry, page := w.FreePort(), w.FreePort(), w.FreePort()
 	w.Brokers, w.Registry = fmt.Sprintf("127.0.0.1:%d", kafka), fmt.Sprintf("http://127.0.0.1:%d", registry)
 	u := &upProcess{

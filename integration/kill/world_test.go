@@ -32,7 +32,27 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	flag.Parse()
+	code, err := within(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "kill tier:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// within builds the binaries once for all tests.
+func within(m *testing.M) (code int, err error) {
+	if *built == "" {
+		if *built, err = os.MkdirTemp("", "kill-tier-"); err != nil {
+			return 0, err
+		}
+		defer func() { _ = os.RemoveAll(*built) }()
+		if err := live.Build(*built); err != nil {
+			return 0, err
+		}
+	}
+	return m.Run(), nil
 }
 
 // serve runs a broker that keeps its data in dir until stdin ends.
@@ -54,13 +74,10 @@ func serve(dir string, stdin io.Reader, stdout io.Writer) error {
 
 func newWorld(t *testing.T) *live.World {
 	t.Helper()
-	bin, broker := *built, startBroker(t)
-	if bin == "" {
-		bin = live.Build(t, live.Binaries()...)
-	}
+	broker := startBroker(t)
 	registry := srfake.New()
 	t.Cleanup(registry.Close)
-	return live.New(t, bin, broker, registry.URL(), "--replicas", "1", "--min-in-sync", "1")
+	return live.New(t, *built, broker, registry.URL(), "--replicas", "1", "--min-in-sync", "1")
 }
 
 // startBroker runs a broker that keeps its data, in a process of its own.

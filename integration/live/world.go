@@ -18,16 +18,14 @@ import (
 	"utopia/integration/traffic"
 )
 
-// Build compiles the binaries as they are shipped, but with the points at which they can be told to die.
-func Build(t *testing.T, packages ...string) string {
-	t.Helper()
-	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"build", "-tags", "kill", "-o", dir + "/"}, packages...)...)
-	cmd.Dir = root(t)
+// Build compiles the binaries into dir as they are shipped, but with the points at which they can be told to die.
+func Build(dir string) error {
+	cmd := exec.Command("go", append([]string{"build", "-tags", "kill", "-o", dir + "/"}, binaries()...)...)
+	cmd.Dir = "../.." // of a test's package
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return dir
+	return nil
 }
 
 // Seed is the seed that was chosen, or another one each time for 0, and says how to run it again.
@@ -189,8 +187,8 @@ func (w *World) FreePort() int {
 	return l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener
 }
 
-// Binaries are all that a world needs.
-func Binaries() []string {
+// binaries are all that a world needs.
+func binaries() []string {
 	return []string{"./cmd/customer", "./cmd/billing", "./cmd/notification", "./cmd/mail", "./cmd/gateway", "./cmd/webhook", "./cmd/utopia", "./integration/check"}
 }
 
