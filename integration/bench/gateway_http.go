@@ -95,6 +95,60 @@ type requests struct {
 	failed error
 }
 
+// due is a request and when it is to be sent.
+type due struct {
+	n  int
+	at time.Time
+}
+
+// pool hands requests to connections: to that which has been idle for the shortest time, as the pools of HTTP clients do.
+type pool struct {
+	mu     sync.Mutex
+	idle   []chan due
+	queue  []due
+	closed bool
+}
+
+func (p *pool) add(d due) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last := len(p.idle) - 1; last >= 0 {
+		p.idle[last] <- d
+		p.idle = p.idle[:last]
+		return
+	}
+	p.queue = append(p.queue, d)
+}
+
+// next waits for a request; false at the end.
+func (p *pool) next(mine chan due) (d due, ok bool) {
+	p.mu.Lock()
+	if len(p.queue) > 0 {
+		d, p.queue = p.queue[0], p.queue[1:]
+		p.mu.Unlock()
+		return d, true
+	}
+	if p.closed {
+		p.mu.Unlock()
+		return d, false
+	}
+	p.idle = append(p.idle, mine)
+	p.mu.Unlock()
+	d, ok = <-mine
+	return d, ok
+}
+
+// close lets connections end when nothing is left to do.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, mine := range p.idle {
+		close(mine)
+	}
+	p.idle = nil
+}
+
 // busy is how many requests may be under way; one more waits for a connection.
 const busy = 256
 
@@ -117,34 +171,11 @@ func (b *bench) http(ctx context.Context, n *gatewayNode, name string, rate int,
 
 // run sends at the times of the schedule. It returns how late it was itself, and the processor time of what it asked meanwhile.
 func (l *requests) run(ctx context.Context, cpu func() time.Duration) (late []time.Duration, spent time.Duration, err error) {
-	type due struct {
-		n  int
-		at time.Time
-	}
-	work := make(chan due, l.total)
+	var work pool
 	var group sync.WaitGroup
 	for i := range busy {
-		c, err := dialHTTP(ctx, l.address)
-		if err != nil {
-			close(work)
-			return nil, 0, err
-		}
 		random := rand.New(rand.NewPCG(l.seed, uint64(i))) //nolint:gosec // not a secret, not negative
-		group.Go(func() {
-			defer func() { _ = c.Close() }()
-			for d := range work {
-				request, want := l.ask(d.n, random)
-				status, body, err := c.ask(request)
-				took := time.Since(d.at)
-				if err == nil && (status != http.StatusOK || !strings.Contains(string(body), want)) {
-					err = fmt.Errorf("%w: %d %s", errVoid, status, body)
-				}
-				l.done(d.n, took, err)
-				if err != nil {
-					return
-				}
-			}
-		})
+		group.Go(func() { l.serve(ctx, &work, random) })
 	}
 	runtime.LockOSThread() // the kernel's timer, not the scheduler's, which wakes at whole milliseconds
 	defer runtime.UnlockOSThread()
@@ -163,11 +194,37 @@ func (l *requests) run(ctx context.Context, cpu func() time.Duration) (late []ti
 		if i >= l.warm {
 			late = append(late, max(0, time.Since(at)))
 		}
-		work <- due{i, at}
+		work.add(due{i, at})
 	}
-	close(work)
+	work.close()
 	group.Wait()
 	return late, cpu() - before, l.failed
+}
+
+// serve sends over one connection, which is made for its first request.
+func (l *requests) serve(ctx context.Context, work *pool, random *rand.Rand) {
+	var c *connection
+	mine := make(chan due, 1)
+	for d, ok := work.next(mine); ok; d, ok = work.next(mine) {
+		var err error
+		if c == nil {
+			if c, err = dialHTTP(ctx, l.address); err != nil {
+				l.done(d.n, 0, err)
+				return
+			}
+			defer func() { _ = c.Close() }()
+		}
+		request, want := l.ask(d.n, random)
+		status, body, err := c.ask(request)
+		took := time.Since(d.at)
+		if err == nil && (status != http.StatusOK || !strings.Contains(string(body), want)) {
+			err = fmt.Errorf("%w: %d %s", errVoid, status, body)
+		}
+		l.done(d.n, took, err)
+		if err != nil {
+			return
+		}
+	}
 }
 
 func (l *requests) done(n int, took time.Duration, err error) {
