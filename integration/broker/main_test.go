@@ -45,7 +45,7 @@ func within(m *testing.M) (int, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	if binaries = *built; binaries == "" {
 		binaries = filepath.Join(dir, "bin")
-		if err := live.Build(binaries); err != nil {
+		if err := live.Build(context.Background(), binaries); err != nil {
 			return 0, err
 		}
 	}

@@ -4,6 +4,7 @@ package kill
 
 import (
 	"bufio"
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -48,7 +49,7 @@ func within(m *testing.M) (code int, err error) {
 			return 0, err
 		}
 		defer func() { _ = os.RemoveAll(*built) }()
-		if err := live.Build(*built); err != nil {
+		if err := live.Build(context.Background(), *built); err != nil {
 			return 0, err
 		}
 	}

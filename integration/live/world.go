@@ -19,8 +19,8 @@ import (
 )
 
 // Build compiles the binaries into dir as they are shipped, but with the points at which they can be told to die.
-func Build(dir string) error {
-	cmd := exec.Command("go", append([]string{"build", "-tags", "kill", "-o", dir + "/"}, binaries()...)...)
+func Build(ctx context.Context, dir string) error {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-tags", "kill", "-o", dir + "/"}, binaries()...)...)
 	cmd.Dir = "../.." // of a test's package
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
