@@ -61,21 +61,23 @@ final class Text {
         return t != null && t.length() <= 254 && EMAIL.matcher(t).matches() ? t : null;
     }
 
-    record Letter(String subject, String text, String html) {}
+    record Letter(String language, String subject, String text) {}
 
     /** The letters of processors/letters. */
     static final class Letters {
-        private final Map<String, String[]> subjects = new HashMap<>();
+        private final Map<String, String> subjects = new HashMap<>();
         private final Map<String, List<String>> texts = new HashMap<>();
-        private final Map<String, List<String>> pages = new HashMap<>();
 
         Letters() {
-            for (String language : new String[] {"en", "de", "nl", "fr"}) {
-                String text = resource("letters/confirmation." + language + ".txt");
+            for (String language : new String[] {"en", "de", "es", "fr", "it", "nl", "pl", "pt"}) {
+                String all = "\n" + resource("letters/" + language + ".txt");
+                String start = "\n=== confirmation\nSubject: ";
+                String text = all.substring(all.indexOf(start) + start.length());
+                int end = text.indexOf("\n=== ");
+                text = end < 0 ? text : text.substring(0, end);
                 int body = text.indexOf("\n\n");
-                subjects.put(language, new String[] {text.substring("Subject: ".length(), body)});
-                texts.put(language, cut(text.substring(body + 2)));
-                pages.put(language, cut(resource("letters/confirmation." + language + ".html")));
+                subjects.put(language, text.substring(0, body));
+                texts.put(language, cut(text.substring(body + 2).strip() + "\n"));
             }
         }
 
@@ -87,17 +89,12 @@ final class Text {
             String name = harmless(s.name());
             String address = harmless(lines(s.change().address()));
             String until = UNTIL.format(Instant.ofEpochMilli(s.change().expiresAt()));
-            return new Letter(subjects.get(language)[0], fill(texts.get(language), name, address, until),
-                    fill(pages.get(language), escape(name), escape(address), until));
+            return new Letter(language, subjects.get(language), fill(texts.get(language), name, address, until));
         }
     }
 
     private static String harmless(String s) {
         return s.replace("{", "{\u200b");
-    }
-
-    private static String escape(String s) {
-        return s.replace("&", "&amp;").replace("'", "&#39;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&#34;");
     }
 
     private static String lines(Customer.Address a) {

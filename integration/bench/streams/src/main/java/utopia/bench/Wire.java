@@ -239,10 +239,10 @@ final class Wire {
         encoder.writeLong(0);
         encoder.writeString("customer");
         encoder.writeString(s.email());
-        encoder.writeString(s.language());
+        encoder.writeString(letter.language());
         encoder.writeString(letter.subject());
         encoder.writeString(letter.text());
-        encoder.writeString(letter.html());
+        encoder.writeString(""); // the mailer makes the HTML part
         encoder.writeArrayStart();
         encoder.setItemCount(2);
         link("confirm", "confirm_address_change", in.customerId(), s.change());
