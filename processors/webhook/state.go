@@ -104,12 +104,3 @@ type Redelivery struct {
 	From     time.Time
 	Customer string // empty: all
 }
-
-// Deadline is what is to happen at a time if nothing happens before.
-type Deadline struct {
-	Kind string
-	At   time.Time
-}
-
-// Due lists what is to happen if nothing happens before: nothing.
-func Due(State) []Deadline { return nil }
