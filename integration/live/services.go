@@ -22,23 +22,18 @@ func (w *World) IDs() schemas.IDs {
 	return ids
 }
 
-// linkKeys sign the links of mails.
+// linkKeys sign the links of mails, and the secrets of webhooks are derived from them.
 const linkKeys = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
 
 // LinkKeys is a file of keys for links.
-func (w *World) LinkKeys() string {
-	w.T.Helper()
-	keys := filepath.Join(w.Dir, "link-keys")
-	if err := os.WriteFile(keys, []byte(linkKeys), 0o600); err != nil {
-		w.T.Fatal(err)
-	}
-	return keys
-}
+func (w *World) LinkKeys() string { return w.keyFile("link-keys") }
 
 // WebhookKeys is a file of keys for the secrets of webhooks.
-func (w *World) WebhookKeys() string {
+func (w *World) WebhookKeys() string { return w.keyFile("webhook-keys") }
+
+func (w *World) keyFile(name string) string {
 	w.T.Helper()
-	keys := filepath.Join(w.Dir, "webhook-keys")
+	keys := filepath.Join(w.Dir, name)
 	if err := os.WriteFile(keys, []byte(linkKeys), 0o600); err != nil {
 		w.T.Fatal(err)
 	}
