@@ -128,17 +128,13 @@ func (v *View) progress() Progress {
 // Reached says whether the view has read at least as far as these offsets, the next ones by partition: with what a broker calls
 // the last stable offsets, whether it had everything that was committed when the broker was asked.
 func (v *View) Reached(next map[int32]int64) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.ready {
-		return false
-	}
+	at := v.Next()
 	for partition, offset := range next {
-		if int(partition) >= len(v.partitions) || v.partitions[partition].applied.Load()+1 < offset {
+		if here, known := at[partition]; !known || here < offset {
 			return false
 		}
 	}
-	return true
+	return at != nil
 }
 
 // Next returns what the view reads next, by partition; nil before it has recovered.

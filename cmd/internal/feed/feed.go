@@ -105,16 +105,13 @@ func (f *Feed) Skipped() int64 { return f.skipped.Load() }
 
 // Reached says whether everything before these offsets has been read.
 func (f *Feed) Reached(offsets map[int32]int64) bool {
-	l := f.ring.after(0)
-	if !l.live {
-		return false
-	}
+	at := f.Next()
 	for p, offset := range offsets {
-		if int(p) >= len(l.last) || l.last[p] < offset {
+		if here, known := at[p]; !known || here < offset {
 			return false
 		}
 	}
-	return true
+	return at != nil
 }
 
 // Next returns what the feed reads next, by partition; nil while it does not follow the log.
