@@ -1,11 +1,9 @@
 package gateway_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -33,10 +31,7 @@ func BenchmarkQuery(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(b.Context())
-	done := make(chan error, 1)
-	go func() { done <- v.Run(ctx) }()
-	gateway.Eventually(b, time.Minute, "the view has read all", v.Ready)
+	stop := reads(b, v)
 	g := gateway.Bare(b, func(cfg *gateway.Config) { cfg.Open, cfg.Views.Customers = true, v })
 	h := g.Handler()
 	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/v1/customers/c-00000017", nil)
@@ -45,8 +40,5 @@ func BenchmarkQuery(b *testing.B) {
 		h.ServeHTTP(&nowhere{http.Header{}}, r)
 	}
 	b.StopTimer()
-	cancel()
-	if err := <-done; err != nil {
-		b.Error(err)
-	}
+	stop()
 }

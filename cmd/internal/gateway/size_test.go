@@ -40,20 +40,14 @@ func TestWhatACopyOfAllCustomersTakes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- v.Run(ctx) }()
-		gateway.Eventually(t, time.Minute, "the view has read all", v.Ready)
+		stop := reads(t, v)
 		var each int64
 		gateway.Eventually(t, time.Minute, name+": a customer takes 2000 bytes of heap at most, when tables are written", func() bool {
 			each = (heap() - before) / customers
 			return each <= 2000
 		})
 		t.Logf("%s: %d bytes of heap a customer", name, each)
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+		stop()
 	}
 	var size int64
 	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
@@ -72,6 +66,21 @@ func TestWhatACopyOfAllCustomersTakes(t *testing.T) {
 	t.Logf("on disk: %d bytes a customer", size/customers)
 	if size/customers > 1000 || size < customers*20 {
 		t.Errorf("a customer takes %d bytes on disk", size/customers)
+	}
+}
+
+// reads runs a view, which has read all when it returns, until stop is called.
+func reads(tb testing.TB, v *processors.View[*schemas.CustomerState]) (stop func()) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(tb.Context())
+	done := make(chan error, 1)
+	go func() { done <- v.Run(ctx) }()
+	gateway.Eventually(tb, time.Minute, "the view has read all", v.Ready)
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			tb.Error(err)
+		}
 	}
 }
 
