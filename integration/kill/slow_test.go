@@ -37,13 +37,13 @@ func TestSlowFaultsChangeNoVerdict(t *testing.T) {
 	w.Until(time.Minute, "the second instance works", func() (bool, error) { return full.Said("partitions assigned"), nil })
 	fileSize(t, full, 4<<10)
 	asleep := time.Now()
-	w.Until(time.Minute, "an instance stands still with a transaction open", func() (bool, error) {
+	w.Until(time.Minute, "an instance stands still with records of a transaction in the log", func() (bool, error) {
 		if !sleeper.Pause() {
 			return false, nil
 		}
-		if sleeper.Open(t.Context()) {
+		if sleeper.Unfinished(t.Context()) {
 			time.Sleep(300 * time.Millisecond) // its last words may have been on their way to the broker
-			if sleeper.Open(t.Context()) {
+			if sleeper.Unfinished(t.Context()) {
 				return true, nil
 			}
 		}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // Met counts something that the instance went through.
@@ -132,6 +134,25 @@ func (k *Keeper) Open(ctx context.Context) bool {
 	described, err := k.w.Admin.DescribeTransactions(ctx, id)
 	return err == nil && described[id].Err == nil &&
 		slices.Contains([]string{"Ongoing", "PrepareCommit", "PrepareAbort"}, described[id].State)
+}
+
+// Unfinished tells whether the log has records of a transaction of the instance that has not ended. A transaction may be open and
+// have none: it began with the offsets of input that came to nothing.
+func (k *Keeper) Unfinished(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	id := k.TransactionalID()
+	transactions, err := k.w.Admin.DescribeTransactions(ctx, id)
+	mine := transactions[id]
+	if err != nil || mine.Err != nil || mine.State != "Ongoing" || len(mine.Topics) == 0 {
+		return false
+	}
+	producers, err := k.w.Admin.DescribeProducers(ctx, mine.Topics)
+	unfinished := false
+	producers.EachProducer(func(p kadm.DescribedProducer) {
+		unfinished = unfinished || p.ProducerID == mine.ProducerID && p.CurrentTxnStartOffset >= 0
+	})
+	return err == nil && unfinished
 }
 
 // fenced is what a process says of whose place another has taken.
