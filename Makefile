@@ -2,7 +2,7 @@
 # make test    unit, core, engine and command-line tests and 20 seeds of the whole system; needs nothing but Go
 # make check   format, lint, vet, build, the same tests, 100 seeds, kills of real binaries, clients of other languages, a browser,
 #              a real Kafka
-# make prove   seeds of the whole system for as long as it is told, and the mistakes that they must find: MINUTES=120, or PROVE_SEEDS=1000 FROM=1
+# make prove   seeds of the whole system for as long as it is told, and the mistakes that they must find: MINUTES=120, or PROVE_SEEDS=1000 FROM=1 BURST=20
 # make prove-processes, make prove-broker
 #              every fault at once, on the embedded broker and on a real Kafka of three nodes: STORM_MINUTES=30 KILLS=500 SEED=0
 # make browser a real browser through the pages: Chromium
@@ -23,6 +23,8 @@ PROVE_SEEDS ?= 200
 FROM        ?= 1
 MINUTES     ?= 0
 WORKERS     ?= 2
+# Most commands sent at a time: 66 make 20,000 records a seed.
+BURST       ?= 20
 
 # make prove-processes, make prove-broker: at least so long and so many kills of binaries. SEED=0 is another one each time.
 STORM_MINUTES ?= 10
@@ -58,7 +60,7 @@ simulation:
 
 prove:
 	$(GO) test -tags $(TAGS) -timeout 0 -count 1 -v ./integration/simulation -run 'TestMistakes|TestProve' -prove -seeds $(PROVE_SEEDS) -seed $(FROM) \
-		-minutes $(MINUTES) -workers $(WORKERS) -parallel $(WORKERS)
+		-minutes $(MINUTES) -burst $(BURST) -workers $(WORKERS) -parallel $(WORKERS)
 
 prove-processes:
 	$(GO) test -tags "$(TAGS) kill" -timeout 0 -count 1 -v ./integration/kill -run TestProve $(STORM)

@@ -24,6 +24,7 @@ import (
 var (
 	seeds     = flag.Int("seeds", 20, "simulations to run")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first simulation")
+	burst     = flag.Int("burst", 20, "most commands sent at a time: 66 make 20,000 records a seed")
 	verbose   = flag.Bool("log", false, "write what the services log to standard error")
 	planned   = flag.String("schedule", "", "faults to inject instead of those that the seed makes, as JSON")
 	mistaken  = flag.String("mistake", "", "a mistake to make on purpose, one of mistakes()")
@@ -97,7 +98,7 @@ func (p plan) command(mistake string) string {
 	if err != nil {
 		return err.Error()
 	}
-	c := fmt.Sprintf("go test -tags synctests ./integration/simulation -run 'TestSystem$' -seeds 1 -seed %d -schedule '%s'", p.seed, b)
+	c := fmt.Sprintf("go test -tags synctests ./integration/simulation -run 'TestSystem$' -seeds 1 -seed %d -burst %d -schedule '%s'", p.seed, *burst, b)
 	if mistake != "" {
 		c += fmt.Sprintf(" -mistake '%s'", mistake)
 	}

@@ -188,7 +188,7 @@ func (w *world) load(ctx context.Context, rng *rand.Rand) {
 	w.senders.Unlock()
 	for err == nil && ctx.Err() == nil {
 		w.senders.Lock()
-		for range 1 + rng.IntN(20) {
+		for range 1 + rng.IntN(*burst) {
 			if err = w.traffic.One(ctx); err != nil {
 				break
 			}
