@@ -1,6 +1,10 @@
 package billing
 
-import "errors"
+import (
+	"errors"
+
+	"utopia/processors/refusal"
+)
 
 // Refusals, in the order in which Decide gives them. Callers switch on Code; the texts are for people.
 var (
@@ -28,13 +32,8 @@ var (
 	ErrTooManyInvoices = errors.New("the customer has had as many invoices within 400 days as can be remembered")
 )
 
-type refusal struct {
-	err  error
-	code string
-}
-
-func refusals() []refusal {
-	return []refusal{
+func refusals() refusal.Table {
+	return refusal.Table{
 		{ErrInvoiceID, "invoice_id"},
 		{ErrAmount, "amount"},
 		{ErrCurrency, "currency"},
@@ -50,20 +49,7 @@ func refusals() []refusal {
 }
 
 // Code is the stable name of a refusal, empty for any other error. A caller may switch on it; it never changes.
-func Code(err error) string {
-	for _, r := range refusals() {
-		if errors.Is(err, r.err) {
-			return r.code
-		}
-	}
-	return ""
-}
+func Code(err error) string { return refusals().Code(err) }
 
 // Refusals returns every refusal of this core.
-func Refusals() []error {
-	var all []error
-	for _, r := range refusals() {
-		all = append(all, r.err)
-	}
-	return all
-}
+func Refusals() []error { return refusals().Errors() }

@@ -1,9 +1,11 @@
 package customer
 
 import (
+	"cmp"
 	"errors"
 
 	"utopia/processors/postal"
+	"utopia/processors/refusal"
 )
 
 // Why a command is refused, or a fact is not recorded. Each names a state and blames nobody.
@@ -63,14 +65,8 @@ var (
 	ErrOtherMail = errors.New("the mail is not about the pending address change")
 )
 
-// coded is a refusal with its stable code, which callers may switch on.
-type coded struct {
-	err  error
-	code string
-}
-
-func refusals() []coded {
-	return []coded{
+func refusals() refusal.Table {
+	return refusal.Table{
 		{ErrNotRegistered, "not_registered"},
 		{ErrAlreadyRegistered, "already_registered"},
 		{ErrNotActive, "not_active"},
@@ -103,22 +99,13 @@ func refusals() []coded {
 // Refusals returns every sentinel error that a command of this service can be refused with, those of package postal
 // included.
 func Refusals() []error {
-	var errs []error
-	for _, r := range refusals() {
-		errs = append(errs, r.err)
-	}
-	return append(errs, postal.Refusals()...)
+	return append(refusals().Errors(), postal.Refusals()...)
 }
 
 // Code returns the stable code of a refusal, for replies and for whoever switches on them; "" for any other error. It
 // never changes, while the sentences may.
 func Code(err error) string {
-	for _, r := range refusals() {
-		if errors.Is(err, r.err) {
-			return r.code
-		}
-	}
-	return postal.Code(err)
+	return cmp.Or(refusals().Code(err), postal.Code(err))
 }
 
 // RefusalByCode returns the sentinel error with the given code, false if there is none.

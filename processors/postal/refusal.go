@@ -1,6 +1,10 @@
 package postal
 
-import "errors"
+import (
+	"errors"
+
+	"utopia/processors/refusal"
+)
 
 // Why an address, an e-mail address or a line of text is refused.
 var (
@@ -26,14 +30,8 @@ var (
 	ErrEmailTooLong = errors.New("the e-mail address is longer than mail can carry (RFC 5321: 64 before the @, 254 in all)")
 )
 
-// coded is a refusal with its stable code, which callers may switch on.
-type coded struct {
-	err  error
-	code string
-}
-
-func refusals() []coded {
-	return []coded{
+func refusals() refusal.Table {
+	return refusal.Table{
 		{ErrUnknownCountry, "unknown_country"},
 		{ErrMissing, "incomplete_address"},
 		{ErrPostCode, "post_code"},
@@ -48,20 +46,7 @@ func refusals() []coded {
 }
 
 // Code returns the stable code of one of the package's errors, "" for any other.
-func Code(err error) string {
-	for _, r := range refusals() {
-		if errors.Is(err, r.err) {
-			return r.code
-		}
-	}
-	return ""
-}
+func Code(err error) string { return refusals().Code(err) }
 
 // Refusals returns every sentinel error of the package.
-func Refusals() []error {
-	var errs []error
-	for _, r := range refusals() {
-		errs = append(errs, r.err)
-	}
-	return errs
-}
+func Refusals() []error { return refusals().Errors() }

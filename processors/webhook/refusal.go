@@ -1,6 +1,10 @@
 package webhook
 
-import "errors"
+import (
+	"errors"
+
+	"utopia/processors/refusal"
+)
 
 // Refusals, in the order in which a command meets them. Callers switch on Code; the texts are for people and quote nothing.
 var (
@@ -40,13 +44,8 @@ var (
 	ErrTooEarly = errors.New("the webhook has not been tried for a day")
 )
 
-type refusal struct {
-	err  error
-	code string
-}
-
-func refusals() []refusal {
-	return []refusal{
+func refusals() refusal.Table {
+	return refusal.Table{
 		{ErrURL, "url"},
 		{ErrEvents, "events"},
 		{ErrPayload, "payload"},
@@ -68,20 +67,7 @@ func refusals() []refusal {
 }
 
 // Code is the stable name of a refusal, empty for any other error. A caller may switch on it; it never changes.
-func Code(err error) string {
-	for _, r := range refusals() {
-		if errors.Is(err, r.err) {
-			return r.code
-		}
-	}
-	return ""
-}
+func Code(err error) string { return refusals().Code(err) }
 
 // Refusals returns every refusal of this core.
-func Refusals() []error {
-	var all []error
-	for _, r := range refusals() {
-		all = append(all, r.err)
-	}
-	return all
-}
+func Refusals() []error { return refusals().Errors() }
