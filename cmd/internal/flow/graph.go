@@ -33,9 +33,10 @@ type Node struct {
 
 // Edge is a way that records take.
 type Edge struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-	Lag  *int64 `json:"lag,omitempty" doc:"Of a topic to a consumer group, or to a copy that this gateway has: how many offsets it is behind"`
+	From string   `json:"from"`
+	To   string   `json:"to"`
+	Rate *float64 `json:"rate,omitempty" doc:"Offsets a second: of a topic to a consumer group, or to a copy that this gateway has, what was read; to a topic that nobody else writes, what was committed"`
+	Lag  *int64   `json:"lag,omitempty" doc:"Of a topic to a consumer group, or to a copy that this gateway has: how many offsets it is behind"`
 
 	group bool // its reader is a consumer group, or a copy
 	back  bool // an answer, or what a service sends to itself: against the way

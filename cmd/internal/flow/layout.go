@@ -12,6 +12,7 @@ const (
 	letterWidth = 8   // of a name, on average, at most
 	rateWidth   = 132 // of a topic in a box with its rate
 	rowHeight   = 15  // of a line of text in a box
+	labelHeight = 11  // of one at an arrow
 	boxPad      = 7
 	apart       = 14 // boxes of a layer
 	between     = 46 // layers
@@ -56,8 +57,11 @@ type Line struct {
 	Path           string // as SVG has it
 	Topic          string // whose rate it has: what it reads, or alone writes; empty: nobody knows how much goes this way
 	Back           bool
-	LabelX, LabelY float64 // where the lag is said
+	LabelX, LabelY float64 // where the lag is said, and above it the rate
 }
+
+// RateY is where the rate is said.
+func (l Line) RateY() float64 { return l.LabelY - labelHeight }
 
 // Picture is a graph with a place for everything: layers from above by the way of a record, each node below those it has records
 // from. The same graph always makes the same picture.

@@ -250,7 +250,7 @@ func (d *drawing) line(e Edge, ports map[port]float64) Line {
 	curve(endX, endY)
 	label := endY - 9
 	if up {
-		label = endY + 17
+		label = endY + 17 + labelHeight
 	}
 	return Line{Edge: e, Path: path.String(), Topic: d.carries(e), Back: up, LabelX: endX, LabelY: label}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"utopia/cmd/internal/catalogue"
@@ -45,30 +46,58 @@ func (g Graph) measured(before, now sample) Snapshot {
 			n.Dead = &dead
 		}
 	}
+	written := map[string]int{} // by how many
+	for _, e := range s.Edges {
+		written[e.To]++
+	}
 	for i := range s.Edges {
 		e := &s.Edges[i]
-		if n, ok := now.behind[e.From]; ok && e.To == View+"/"+e.From {
+		if n, ok := now.lagOf(*e); ok {
 			e.Lag = &n
 		}
-		for _, group := range topics.Groups() {
-			if n, ok := now.lag[group][e.From]; ok && (e.To == Processor+"/"+group || e.To == Worker+"/"+group) {
-				e.Lag = &n
-			}
+		if e.group {
+			e.Rate = perSecond(before, now, func(s sample) (int64, bool) { return s.readBy(*e) })
+		} else if _, ok := now.topics[e.To]; ok && written[e.To] == 1 {
+			e.Rate = rate(before, now, e.To)
 		}
 	}
 	return s.encoded()
 }
 
+// lagOf is how far the reader at the end of an edge is behind.
+func (s sample) lagOf(e Edge) (n int64, ok bool) {
+	kind, name, _ := strings.Cut(e.To, "/")
+	switch kind {
+	case View:
+		n, ok = s.behind[e.From]
+	case Processor, Worker:
+		n, ok = s.lag[name][e.From]
+	}
+	return n, ok
+}
+
+// readBy is how far that reader has come.
+func (s sample) readBy(e Edge) (at int64, ok bool) {
+	behind, ok := s.lagOf(e)
+	return s.topics[e.From].End - behind, ok
+}
+
 func held(c catalogue.Count) int64 { return c.End - c.Start }
 
-// rate is how many offsets a second a topic has got; nil if there is nothing to compare with. A topic that was made anew has got none.
+// rate is how many offsets a second a topic has got.
 func rate(before, now sample, topic string) *float64 {
-	a, had := before.topics[topic]
-	b, has := now.topics[topic]
+	return perSecond(before, now, func(s sample) (int64, bool) { c, ok := s.topics[topic]; return c.End, ok })
+}
+
+// perSecond is how fast a position moves; nil if there is nothing to compare with. What has gone back, as that of a topic that was made
+// anew, has not moved.
+func perSecond(before, now sample, position func(sample) (int64, bool)) *float64 {
+	a, had := position(before)
+	b, has := position(now)
 	took := now.at.Sub(before.at).Seconds()
 	if !had || !has || took <= 0 {
 		return nil
 	}
-	r := math.Round(max(float64(b.End-a.End), 0)/took*10) / 10
+	r := math.Round(max(float64(b-a), 0)/took*10) / 10
 	return &r
 }

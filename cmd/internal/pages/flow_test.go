@@ -25,7 +25,7 @@ func flowing(c *pages.Config) { c.Clerk.Flow = river{flow.Snapshot{Graph: flow.N
 // The picture and the tables below it say the same, also to those who have no script; without a cluster there is still a picture.
 func TestHowRecordsFlow(t *testing.T) {
 	now := flow.Snapshot{Graph: flow.NewGraph(), At: "2026-11-26T12:00:01.5Z"}
-	rate, dead, lag := 1234.5, int64(2), int64(4321)
+	rate, read, dead, lag := 1234.5, 987.6, int64(2), int64(4321)
 	for i := range now.Nodes {
 		if now.Nodes[i].ID == topics.CustomerCommands.Name {
 			now.Nodes[i].Rate, now.Nodes[i].Dead = &rate, &dead
@@ -35,7 +35,7 @@ func TestHowRecordsFlow(t *testing.T) {
 	for i := range now.Edges {
 		if now.Edges[i].Measured() {
 			measured++
-			now.Edges[i].Lag = &lag
+			now.Edges[i].Lag, now.Edges[i].Rate = &lag, &read
 		}
 	}
 	h := newTown(t).clerk(t, func(c *pages.Config) { c.Clerk.Flow = river{now} })
@@ -48,8 +48,10 @@ func TestHowRecordsFlow(t *testing.T) {
 			t.Errorf("%s: %d times in the picture, %d in the tables", what, strings.Count(picture, text), strings.Count(tables, text))
 		}
 	}
-	if n := strings.Count(picture, ">4,321<"); n != measured || n != strings.Count(tables, ">4,321<") {
-		t.Errorf("%d lags, %d in the picture, %d in the tables", measured, n, strings.Count(tables, ">4,321<"))
+	for _, text := range []string{">4,321<", ">987.6<"} {
+		if n := strings.Count(picture, text); n != measured || n != strings.Count(tables, text) {
+			t.Errorf("%s at %d arrows: %d times in the picture, %d in the tables", text, measured, n, strings.Count(tables, text))
+		}
 	}
 	for _, n := range now.Nodes {
 		if !strings.Contains(picture, ">"+n.Name+"<") && !strings.Contains(picture, `data-rate="`+n.ID+`"`) {

@@ -4,7 +4,7 @@
 
 const at = document.querySelector("[data-at]");
 const places = name => Map.groupBy(document.querySelectorAll(`[data-${name}]`), e => e.dataset[name]);
-const [rates, dead, lags, lines] = ["rate", "dead", "lag", "carries"].map(places);
+const [rates, dead, reads, lags, lines] = ["rate", "dead", "read", "lag", "carries"].map(places);
 
 const whole = n => n === undefined ? "–" : n.toLocaleString("en");
 const rate = n => n === undefined ? "–" : n.toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -22,7 +22,10 @@ function show(now) {
     write(dead.get(n.id), whole(n.deadLetters), "bad", n.deadLetters > 0);
     for (const line of lines.get(n.id) ?? []) line.classList.toggle("busy", n.rate > 0);
   }
-  for (const e of now.edges) write(lags.get(`${e.from} ${e.to}`), whole(e.lag), "late", e.lag > 0);
+  for (const e of now.edges) {
+    write(reads.get(`${e.from} ${e.to}`), rate(e.rate));
+    write(lags.get(`${e.from} ${e.to}`), whole(e.lag), "late", e.lag > 0);
+  }
   at.dataset.at = now.at ?? "";
   at.textContent = now.at ? `As of ${now.at.slice(11, 19)} UTC.` : "Not known now: the cluster does not answer.";
 }
