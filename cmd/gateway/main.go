@@ -32,6 +32,8 @@ under way are finished, commands that still wait are answered with the URL of th
 and it ends with exit code 0 within five seconds. A cluster or registry that is down at the
 start is waited for; one that goes away later leaves queries, which are answered with their
 age, while commands are refused with 503. --http answers /livez, /readyz and /metrics.
+It speaks HTTP/1.1 and HTTP/2, without --listen-cert, too: load balancers that keep a few HTTP/2
+connections cost it least.
 
 With --pages it serves the pages for people, too, who log in at --oidc-issuer; their role is the
 token's claim utopia_role, and whose they are utopia_customer.

@@ -17,23 +17,41 @@ import (
 	"time"
 )
 
-// asked is what is sent as the nth request; want is in a right answer.
-type asked func(n int, random *rand.Rand) (request, want string)
+// call is a request, and what is in a right answer.
+type call struct{ method, path, body, want string }
+
+// asked is what is sent as the nth request.
+type asked func(n int, random *rand.Rand) call
 
 // registration makes somebody a customer.
-func registration(n int, _ *rand.Rand) (request, want string) {
+func registration(n int, _ *rand.Rand) call {
 	body := fmt.Sprintf(`{"name":"Grace Hopper %d","email":"grace.%d@example.org","language":"en","address":{"country":"NL","city":"Gouda","postCode":"2801 JG","street":["Markt 1"]}}`, n, n)
-	return fmt.Sprintf("PUT /v1/customers/new-%d HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", n, len(body), body), `"accepted"`
+	return call{http.MethodPut, fmt.Sprintf("/v1/customers/new-%d", n), body, `"accepted"`}
 }
 
 // question asks for a customer.
-func question(_ int, random *rand.Rand) (request, want string) {
-	return "GET /v1/customers/" + gatewayCustomer(random.IntN(gatewayCustomers)) + " HTTP/1.1\r\nHost: bench\r\n\r\n", `"Amsterdam"`
+func question(_ int, random *rand.Rand) call {
+	return call{http.MethodGet, "/v1/customers/" + gatewayCustomer(random.IntN(gatewayCustomers)), "", `"Amsterdam"`}
 }
 
 // nothing asks whether the gateway lives: what a request takes that is answered with two letters.
-func nothing(int, *rand.Rand) (request, want string) {
-	return "GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n", "ok"
+func nothing(int, *rand.Rand) call { return call{http.MethodGet, "/healthz", "", "ok"} }
+
+// text is the request as HTTP/1.1 has it.
+func (c call) text() string {
+	head := c.method + " " + c.path + " HTTP/1.1\r\nHost: bench\r\n"
+	if c.body == "" {
+		return head + "\r\n"
+	}
+	return head + "Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(c.body)) + "\r\n\r\n" + c.body
+}
+
+// right is nil if the answer is.
+func (c call) right(status int, body []byte) error {
+	if status != http.StatusOK || !strings.Contains(string(body), c.want) {
+		return fmt.Errorf("%w: %d %s", errVoid, status, body)
+	}
+	return nil
 }
 
 // connection is a keep-alive connection that costs the generator little.
@@ -89,6 +107,7 @@ type requests struct {
 	rate        int
 	seed        uint64
 	ask         asked
+	sessions    int // HTTP/2 connections; 0: HTTP/1.1
 
 	mu     sync.Mutex
 	took   []time.Duration
@@ -101,8 +120,31 @@ type due struct {
 	at time.Time
 }
 
+// carrier takes requests when they are due.
+type carrier interface {
+	add(d due)
+	// finish waits until all are answered.
+	finish()
+}
+
+func (l *requests) connect(ctx context.Context) (carrier, error) {
+	if l.sessions > 0 {
+		return l.multiplex(ctx)
+	}
+	work := new(pool)
+	for i := range busy {
+		random := l.random(i)
+		work.group.Go(func() { l.serve(ctx, work, random) })
+	}
+	return work, nil
+}
+
+func (l *requests) random(i int) *rand.Rand { return rand.New(rand.NewPCG(l.seed, uint64(i))) } //nolint:gosec // not a secret, not negative
+
 // pool hands requests to connections: to that which has been idle for the shortest time, as the pools of HTTP clients do.
 type pool struct {
+	group sync.WaitGroup // of connections
+
 	mu     sync.Mutex
 	idle   []chan due
 	queue  []due
@@ -138,24 +180,35 @@ func (p *pool) next(mine chan due) (d due, ok bool) {
 	return d, ok
 }
 
-// close lets connections end when nothing is left to do.
-func (p *pool) close() {
+// finish lets connections end when nothing is left to do.
+func (p *pool) finish() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.closed = true
 	for _, mine := range p.idle {
 		close(mine)
 	}
 	p.idle = nil
+	p.mu.Unlock()
+	p.group.Wait()
 }
 
 // busy is how many requests may be under way; one more waits for a connection.
 const busy = 256
 
+// kind is a kind of load.
+type kind struct {
+	name     string
+	rate     int // requests a second
+	ask      asked
+	sessions int // HTTP/2 connections; 0: HTTP/1.1
+}
+
 // http measures one kind of request.
-func (b *bench) http(ctx context.Context, n *gatewayNode, name string, rate int, warm, measure time.Duration, ask asked) (httpFigure, error) {
+func (b *bench) http(ctx context.Context, n *gatewayNode, k kind, warm, measure time.Duration) (httpFigure, error) {
+	name, rate := k.name, k.rate
 	l := &requests{
-		address: n.address, rate: rate, total: int(float64(rate) * (warm + measure).Seconds()), warm: int(float64(rate) * warm.Seconds()), seed: b.seed, ask: ask,
+		address: n.address, rate: rate, total: int(float64(rate) * (warm + measure).Seconds()), warm: int(float64(rate) * warm.Seconds()), seed: b.seed,
+		ask: k.ask, sessions: k.sessions,
 	}
 	late, cpu, err := l.run(ctx, n.gateway.cpu)
 	if err != nil {
@@ -171,11 +224,9 @@ func (b *bench) http(ctx context.Context, n *gatewayNode, name string, rate int,
 
 // run sends at the times of the schedule. It returns how late it was itself, and the processor time of what it asked meanwhile.
 func (l *requests) run(ctx context.Context, cpu func() time.Duration) (late []time.Duration, spent time.Duration, err error) {
-	var work pool
-	var group sync.WaitGroup
-	for i := range busy {
-		random := rand.New(rand.NewPCG(l.seed, uint64(i))) //nolint:gosec // not a secret, not negative
-		group.Go(func() { l.serve(ctx, &work, random) })
+	work, err := l.connect(ctx)
+	if err != nil {
+		return nil, 0, err
 	}
 	runtime.LockOSThread() // the kernel's timer, not the scheduler's, which wakes at whole milliseconds
 	defer runtime.UnlockOSThread()
@@ -196,8 +247,7 @@ func (l *requests) run(ctx context.Context, cpu func() time.Duration) (late []ti
 		}
 		work.add(due{i, at})
 	}
-	work.close()
-	group.Wait()
+	work.finish()
 	return late, cpu() - before, l.failed
 }
 
@@ -214,11 +264,11 @@ func (l *requests) serve(ctx context.Context, work *pool, random *rand.Rand) {
 			}
 			defer func() { _ = c.Close() }()
 		}
-		request, want := l.ask(d.n, random)
-		status, body, err := c.ask(request)
+		request := l.ask(d.n, random)
+		status, body, err := c.ask(request.text())
 		took := time.Since(d.at)
-		if err == nil && (status != http.StatusOK || !strings.Contains(string(body), want)) {
-			err = fmt.Errorf("%w: %d %s", errVoid, status, body)
+		if err == nil {
+			err = request.right(status, body)
 		}
 		l.done(d.n, took, err)
 		if err != nil {
