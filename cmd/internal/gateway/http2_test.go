@@ -53,11 +53,11 @@ func TestManyRequestsOverOneConnection(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	defer func() { _ = stream.Body.Close() }()
 	var heard atomic.Int64
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		defer func() { _ = stream.Body.Close() }()
 		for lines := bufio.NewScanner(stream.Body); lines.Scan(); {
 			if strings.HasPrefix(lines.Text(), "data: ") {
 				heard.Add(1)
