@@ -65,7 +65,9 @@ func TestACustomerMovesInABrowser(t *testing.T) {
 	keep(b, "mail")
 
 	// By keyboard: into the mail, to its first link, follow it, press the button.
-	b.do("into the mail", chromedp.Focus(chromedp.CSS("p.lead a")), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
+	b.do("into the mail", chromedp.Focus(chromedp.CSS("p.lead a")), chromedp.KeyEvent(kb.Tab))
+	b.until(`document.activeElement.tagName === "IFRAME"`)
+	b.enter("/confirm")
 	b.see("Nothing has changed yet.")
 	b.look("confirm")
 	b.do("confirm by keyboard", chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))

@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 const (
@@ -148,6 +149,21 @@ func (b *tab) see(text string) {
 func (b *tab) click(selector string) {
 	b.t.Helper()
 	b.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
+}
+
+// enter follows the link that has the focus, in a frame that is another process: the browser tells that process where the focus is in
+// its own time, and what is typed before is lost. So one does what people do, and types again if nothing happens for a second.
+func (b *tab) enter(path string) {
+	b.t.Helper()
+	for range int(patience / time.Second) {
+		b.do("press Enter", chromedp.KeyEvent(kb.Enter))
+		for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+			if at, err := chromedp.Run(b.ctx, chromedp.Evaluate[string]("location.pathname")); err == nil && at == path {
+				return
+			}
+		}
+	}
+	b.fail("Enter leads to "+path, nil)
 }
 
 func (b *tab) fill(selector, text string) {
