@@ -11,6 +11,7 @@ const (
 	leastWidth  = 96
 	letterWidth = 8   // of a name, on average, at most
 	rateWidth   = 132 // of a topic in a box with its rate
+	labelWidth  = 34  // of a number at an arrow
 	rowHeight   = 15  // of a line of text in a box
 	labelHeight = 11  // of one at an arrow
 	boxPad      = 7
@@ -139,6 +140,7 @@ func (d *drawing) makeBoxes() {
 		if n.Kind == TopicNode {
 			b.Height += rowHeight
 		}
+		b.Width = max(b.Width, labelWidth*float64(d.atTheTop(n)+1))
 		for _, kept := range d.graph.Nodes {
 			if kept.within == n.ID {
 				b.Height += rowHeight
@@ -148,6 +150,21 @@ func (d *drawing) makeBoxes() {
 		}
 		d.boxes[n.ID] = b
 	}
+}
+
+// atTheTop is how many lines share the upper side of a box, if numbers stand at one of them.
+func (d *drawing) atTheTop(n Node) int {
+	lines, numbers := 0, false
+	for _, e := range d.graph.Edges {
+		if e.To == n.ID && !e.back || e.From == n.ID && e.back {
+			lines++
+			numbers = numbers || e.group
+		}
+	}
+	if !numbers {
+		return 0
+	}
+	return lines
 }
 
 // drawn are the edges between boxes.
