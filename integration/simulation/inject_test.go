@@ -50,7 +50,7 @@ func (w *world) happen(f fault) {
 		w.hit("hot key")
 	case compaction:
 		w.witness.remember()
-		w.cluster.Compact()
+		w.compact()
 		w.hit("compacted")
 	case rehash:
 		w.cluster.RehashCoordinators()
@@ -227,6 +227,32 @@ func (w *world) refuse(f fault) {
 	time.Sleep(10 * time.Second)
 	h.Remove()
 	w.hitN("error injected", h.Hits())
+}
+
+// compact lets the broker compact its topics. kfake also moves the start of a log to the first record that is left, and refuses whoever
+// reads on from before it; Kafka's cleaner does not, and a reader gets what comes next.
+func (w *world) compact() {
+	if !w.cleaned.Swap(true) {
+		w.cluster.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) { w.readOn(r); return nil, nil, false })
+	}
+	w.cluster.Compact()
+}
+
+// readOn lets a request read from the start of the log if that is behind what it asks for.
+func (w *world) readOn(r kmsg.Request) {
+	fetch, _ := r.(*kmsg.FetchRequest)
+	for i := range fetch.Topics {
+		topic := w.cluster.TopicIDInfo(fetch.Topics[i].TopicID)
+		if topic == nil {
+			continue
+		}
+		for k := range fetch.Topics[i].Partitions {
+			p := &fetch.Topics[i].Partitions[k]
+			if now := w.cluster.PartitionInfo(topic.Topic, p.Partition); now != nil {
+				p.FetchOffset = max(p.FetchOffset, now.LogStartOffset)
+			}
+		}
+	}
 }
 
 // transactional leaves the tests' own producer alone.

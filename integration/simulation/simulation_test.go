@@ -82,6 +82,7 @@ func report(t *testing.T, p plan, r result, mistake string) {
 // plan is what one run does. The same plan makes the same run, but for the order in which goroutines that are ready at the same moment go on.
 type plan struct {
 	seed   uint64
+	burst  int           // most commands sent at a time
 	lasts  time.Duration // in which faults happen
 	faults []fault
 }
@@ -89,7 +90,7 @@ type plan struct {
 func planOf(seed uint64) plan {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	lasts := seconds(rng, 15, 40)
-	return plan{seed: seed, lasts: lasts, faults: schedule(rng, 6+rng.IntN(8), lasts)}
+	return plan{seed: seed, burst: *burst, lasts: lasts, faults: schedule(rng, 6+rng.IntN(8), lasts)}
 }
 
 // command is what runs it again.
@@ -98,7 +99,7 @@ func (p plan) command(mistake string) string {
 	if err != nil {
 		return err.Error()
 	}
-	c := fmt.Sprintf("go test -tags synctests ./integration/simulation -run 'TestSystem$' -seeds 1 -seed %d -burst %d -schedule '%s'", p.seed, *burst, b)
+	c := fmt.Sprintf("go test -tags synctests ./integration/simulation -run 'TestSystem$' -seeds 1 -seed %d -burst %d -schedule '%s'", p.seed, p.burst, b)
 	if mistake != "" {
 		c += fmt.Sprintf(" -mistake '%s'", mistake)
 	}
@@ -183,7 +184,7 @@ func (w *world) live(p plan) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var busy sync.WaitGroup
-	busy.Go(func() { w.load(ctx, rand.New(rand.NewPCG(p.seed, 3))) })
+	busy.Go(func() { w.load(ctx, rand.New(rand.NewPCG(p.seed, 3)), p.burst) })
 	watching, blind := context.WithCancel(context.Background())
 	defer blind()
 	var eyes sync.WaitGroup

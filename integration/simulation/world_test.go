@@ -43,6 +43,7 @@ type world struct {
 	zombies    sync.WaitGroup // processes that were killed and do not know it yet
 	witness    witness
 	dark       atomic.Bool // it is night
+	cleaned    atomic.Bool // topics have been compacted
 
 	log ring
 
@@ -181,14 +182,14 @@ func (w *world) sabotage(mistake string) bool {
 	return true
 }
 
-// load sends traffic until ctx ends, in bursts.
-func (w *world) load(ctx context.Context, rng *rand.Rand) {
+// load sends traffic until ctx ends, in bursts of at most so many commands.
+func (w *world) load(ctx context.Context, rng *rand.Rand, burst int) {
 	w.senders.Lock()
 	err := w.traffic.Register(ctx)
 	w.senders.Unlock()
 	for err == nil && ctx.Err() == nil {
 		w.senders.Lock()
-		for range 1 + rng.IntN(*burst) {
+		for range 1 + rng.IntN(burst) {
 			if err = w.traffic.One(ctx); err != nil {
 				break
 			}

@@ -18,7 +18,7 @@ const (
 	// lookEvery is how soon a webhook that was changed is called otherwise.
 	lookEvery = 250 * time.Millisecond
 	// lagEvery is how often the group's offsets say how far the slowest webhook is.
-	lagEvery = 5 * time.Second
+	lagEvery = time.Second
 )
 
 func (s *Sender) assigned(_ context.Context, _ *kgo.Client, all map[string][]int32) {
