@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -23,12 +24,11 @@ import (
 // gatewayReport is what the real gateway binary, a process of its own, was measured at. The load is open: latency is from the
 // intended moment.
 type gatewayReport struct {
-	Commands httpFigure `json:"commands"` // through HTTP to the committed reply
-	Queries  httpFigure `json:"queries"`
-	Nothing  httpFigure `json:"nothing"` // as many requests that ask for nothing: what is left is the connection, and the machine
-	Proxied  httpFigure `json:"proxied"` // the queries over few HTTP/2 connections, as a load balancer has them
-	Streams  fanFigure  `json:"streams"`
-	Pages    pageFigure `json:"pages"`
+	Commands httpFigure   `json:"commands"` // through HTTP to the committed reply
+	Queries  []httpFigure `json:"queries"`  // at several rates: where the machine is full
+	Nothing  httpFigure   `json:"nothing"`  // as many requests that ask for nothing: what is left is the connection, and the machine
+	Streams  fanFigure    `json:"streams"`
+	Pages    pageFigure   `json:"pages"`
 }
 
 // httpFigure is a kind of request under an open loop.
@@ -40,9 +40,6 @@ type httpFigure struct {
 
 // customers of the gateway's view.
 const gatewayCustomers = 10_000
-
-// balancer is how many HTTP/2 connections a load balancer has to a gateway: one for each of its threads.
-const balancer = 2
 
 // node is what the gateway is measured in: a broker, the customer service, a registry, the gateway.
 type gatewayNode struct {
@@ -75,30 +72,25 @@ func (b *bench) gateway(ctx context.Context) (*gatewayReport, error) {
 		return nil, err
 	}
 	r := &gatewayReport{}
-	warm, short, long := 3*time.Second, 15*time.Second, 21*time.Second
+	short, long := 15*time.Second, 21*time.Second
 	if b.quick {
 		short, long = short/3, long/3
 	}
 	for _, measure := range []func(*gatewayNode) error{
 		func(n *gatewayNode) (err error) {
-			r.Commands, err = b.http(ctx, n, kind{name: "command", rate: 1000, ask: registration}, warm, short)
+			r.Commands, err = b.http(ctx, n, "command", 1000, 3*time.Second, short, registration)
 			return err
 		},
 		func(n *gatewayNode) (err error) {
-			for _, k := range []struct {
-				kind
-
-				figure *httpFigure
-			}{
-				{kind{name: "query", rate: 10_000, ask: question}, &r.Queries},
-				{kind{name: "nothing", rate: 10_000, ask: nothing}, &r.Nothing},
-				{kind{name: "query, HTTP/2", rate: 10_000, ask: question, sessions: balancer}, &r.Proxied},
-			} {
-				if *k.figure, err = b.http(ctx, n, k.kind, warm, short); err != nil {
+			for _, rate := range []int{2_500, 5_000, 10_000} {
+				f, err := b.http(ctx, n, "query", rate, 3*time.Second, short, question)
+				if err != nil {
 					return err
 				}
+				r.Queries = append(r.Queries, f)
 			}
-			return nil
+			r.Nothing, err = b.http(ctx, n, "nothing", 10_000, 3*time.Second, short, nothing)
+			return err
 		},
 		func(n *gatewayNode) (err error) {
 			if r.Pages, err = b.pages(ctx, n); err == nil {
@@ -278,7 +270,7 @@ func (r *gatewayReport) table(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	line("the gateway, open loop\tp50\tp90\tp99\tmax\tgenerator's p99\tµs CPU each")
-	for _, f := range []httpFigure{r.Commands, r.Queries, r.Nothing, r.Proxied} {
+	for _, f := range slices.Concat([]httpFigure{r.Commands}, r.Queries, []httpFigure{r.Nothing}) {
 		line("%s at %d/s\t%.2f ms\t%.2f ms\t%.2f ms\t%.1f ms\t%.2f ms\t%.0f", f.Contender, f.Rate, f.P50, f.P90, f.P99, f.Max, f.LagP99, f.CPUMicros)
 	}
 	s := r.Streams

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"runtime"
 	"strconv"
-	"strings"
-	"sync"
-	"syscall"
 	"time"
 )
 
@@ -37,7 +33,7 @@ func question(_ int, random *rand.Rand) call {
 // nothing asks whether the gateway lives: what a request takes that is answered with two letters.
 func nothing(int, *rand.Rand) call { return call{http.MethodGet, "/healthz", "", "ok"} }
 
-// text is the request as HTTP/1.1 has it.
+// text is the request as it is sent.
 func (c call) text() string {
 	head := c.method + " " + c.path + " HTTP/1.1\r\nHost: bench\r\n"
 	if c.body == "" {
@@ -47,57 +43,11 @@ func (c call) text() string {
 }
 
 // right is nil if the answer is.
-func (c call) right(status int, body []byte) error {
-	if status != http.StatusOK || !strings.Contains(string(body), c.want) {
-		return fmt.Errorf("%w: %d %s", errVoid, status, body)
+func (c call) right(answer []byte) error {
+	if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) || !bytes.Contains(answer, []byte(c.want)) {
+		return fmt.Errorf("%w: %s", errVoid, answer)
 	}
 	return nil
-}
-
-// connection is a keep-alive connection that costs the generator little.
-type connection struct {
-	net.Conn
-
-	in   *bufio.Reader
-	body []byte
-}
-
-func dialHTTP(ctx context.Context, address string) (*connection, error) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	return &connection{Conn: c, in: bufio.NewReaderSize(c, 4096)}, nil
-}
-
-// ask sends a request and reads the answer's body, which is overwritten by the next.
-func (c *connection) ask(request string) (status int, body []byte, err error) {
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
-		return 0, nil, err
-	}
-	if _, err := io.WriteString(c, request); err != nil {
-		return 0, nil, err
-	}
-	length := 0
-	for first := true; ; first = false {
-		line, err := c.in.ReadSlice('\n')
-		if err != nil {
-			return 0, nil, err
-		}
-		text := strings.TrimSpace(string(line))
-		switch name, value, _ := strings.Cut(text, ": "); {
-		case first && len(text) > 12:
-			status, _ = strconv.Atoi(text[9:12])
-		case text == "":
-			c.body = append(c.body[:0], make([]byte, length)...)
-			_, err = io.ReadFull(c.in, c.body)
-			return status, c.body, err
-		case strings.EqualFold(name, "Content-Length"):
-			if length, err = strconv.Atoi(value); err != nil {
-				return 0, nil, err
-			}
-		}
-	}
 }
 
 // requests are open-loop load: a request that finds every connection busy waits, and its waiting counts.
@@ -105,110 +55,20 @@ type requests struct {
 	address     string
 	total, warm int
 	rate        int
-	seed        uint64
 	ask         asked
-	sessions    int // HTTP/2 connections; 0: HTTP/1.1
+	random      *rand.Rand
 
-	mu     sync.Mutex
-	took   []time.Duration
-	failed error
-}
-
-// due is a request and when it is to be sent.
-type due struct {
-	n  int
-	at time.Time
-}
-
-// carrier takes requests when they are due.
-type carrier interface {
-	add(d due)
-	// finish waits until all are answered.
-	finish()
-}
-
-func (l *requests) connect(ctx context.Context) (carrier, error) {
-	if l.sessions > 0 {
-		return l.multiplex(ctx)
-	}
-	work := new(pool)
-	for i := range busy {
-		random := l.random(i)
-		work.group.Go(func() { l.serve(ctx, work, random) })
-	}
-	return work, nil
-}
-
-func (l *requests) random(i int) *rand.Rand { return rand.New(rand.NewPCG(l.seed, uint64(i))) } //nolint:gosec // not a secret, not negative
-
-// pool hands requests to connections: to that which has been idle for the shortest time, as the pools of HTTP clients do.
-type pool struct {
-	group sync.WaitGroup // of connections
-
-	mu     sync.Mutex
-	idle   []chan due
-	queue  []due
-	closed bool
-}
-
-func (p *pool) add(d due) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if last := len(p.idle) - 1; last >= 0 {
-		p.idle[last] <- d
-		p.idle = p.idle[:last]
-		return
-	}
-	p.queue = append(p.queue, d)
-}
-
-// next waits for a request; false at the end.
-func (p *pool) next(mine chan due) (d due, ok bool) {
-	p.mu.Lock()
-	if len(p.queue) > 0 {
-		d, p.queue = p.queue[0], p.queue[1:]
-		p.mu.Unlock()
-		return d, true
-	}
-	if p.closed {
-		p.mu.Unlock()
-		return d, false
-	}
-	p.idle = append(p.idle, mine)
-	p.mu.Unlock()
-	d, ok = <-mine
-	return d, ok
-}
-
-// finish lets connections end when nothing is left to do.
-func (p *pool) finish() {
-	p.mu.Lock()
-	p.closed = true
-	for _, mine := range p.idle {
-		close(mine)
-	}
-	p.idle = nil
-	p.mu.Unlock()
-	p.group.Wait()
+	took []time.Duration
 }
 
 // busy is how many requests may be under way; one more waits for a connection.
 const busy = 256
 
-// kind is a kind of load.
-type kind struct {
-	name     string
-	rate     int // requests a second
-	ask      asked
-	sessions int // HTTP/2 connections; 0: HTTP/1.1
-}
-
 // http measures one kind of request.
-func (b *bench) http(ctx context.Context, n *gatewayNode, k kind, warm, measure time.Duration) (httpFigure, error) {
-	name, rate := k.name, k.rate
+func (b *bench) http(ctx context.Context, n *gatewayNode, name string, rate int, warm, measure time.Duration, ask asked) (httpFigure, error) {
 	l := &requests{
-		address: n.address, rate: rate, total: int(float64(rate) * (warm + measure).Seconds()), warm: int(float64(rate) * warm.Seconds()), seed: b.seed,
-		ask: k.ask, sessions: k.sessions,
+		address: n.address, rate: rate, total: int(float64(rate) * (warm + measure).Seconds()), warm: int(float64(rate) * warm.Seconds()), ask: ask,
+		random: rand.New(rand.NewPCG(b.seed, 1)), //nolint:gosec // not a secret
 	}
 	late, cpu, err := l.run(ctx, n.gateway.cpu)
 	if err != nil {
@@ -222,71 +82,83 @@ func (b *bench) http(ctx context.Context, n *gatewayNode, k kind, warm, measure 
 	return f, nil
 }
 
+// due is a request and when it is to be sent.
+type due struct {
+	n  int
+	at time.Time
+}
+
 // run sends at the times of the schedule. It returns how late it was itself, and the processor time of what it asked meanwhile.
+//
+// It is one thread, which waits for answers and for the time of the next request at the same time: whoever is measured has the
+// machine for itself as far as that can be.
 func (l *requests) run(ctx context.Context, cpu func() time.Duration) (late []time.Duration, spent time.Duration, err error) {
-	work, err := l.connect(ctx)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	all, err := newWires(l.address)
 	if err != nil {
 		return nil, 0, err
 	}
-	runtime.LockOSThread() // the kernel's timer, not the scheduler's, which wakes at whole milliseconds
-	defer runtime.UnlockOSThread()
+	defer all.close()
 	gap := time.Second / time.Duration(l.rate)
 	start := time.Now().Add(20 * time.Millisecond)
 	var before time.Duration
-	for i := range l.total {
-		if i == l.warm {
-			before = cpu()
-		}
-		at := start.Add(time.Duration(i) * gap)
-		if wait := time.Until(at); wait > 0 {
-			ts := syscall.NsecToTimespec(int64(wait))
-			_ = syscall.Nanosleep(&ts, nil) // a signal makes it shorter, and the next one longer
-		}
-		if i >= l.warm {
-			late = append(late, max(0, time.Since(at)))
-		}
-		work.add(due{i, at})
-	}
-	work.finish()
-	return late, cpu() - before, l.failed
-}
-
-// serve sends over one connection, which is made for its first request.
-func (l *requests) serve(ctx context.Context, work *pool, random *rand.Rand) {
-	var c *connection
-	mine := make(chan due, 1)
-	for d, ok := work.next(mine); ok; d, ok = work.next(mine) {
-		var err error
-		if c == nil {
-			if c, err = dialHTTP(ctx, l.address); err != nil {
-				l.done(d.n, 0, err)
-				return
+	next := due{0, start}
+	for len(l.took) < l.total-l.warm {
+		for now := time.Now(); next.n < l.total && !next.at.After(now); {
+			if next.n == l.warm {
+				before = cpu()
 			}
-			defer func() { _ = c.Close() }()
+			if next.n >= l.warm {
+				late = append(late, now.Sub(next.at))
+			}
+			all.queue = append(all.queue, next)
+			next = due{next.n + 1, start.Add(time.Duration(next.n+1) * gap)}
 		}
-		request := l.ask(d.n, random)
-		status, body, err := c.ask(request.text())
-		took := time.Since(d.at)
-		if err == nil {
-			err = request.right(status, body)
+		wait := patience
+		if next.n < l.total {
+			wait = max(0, time.Until(next.at))
 		}
-		l.done(d.n, took, err)
-		if err != nil {
-			return
+		if err := errors.Join(ctx.Err(), l.exchange(all, wait)); err != nil {
+			return nil, 0, err
 		}
 	}
+	return late, cpu() - before, nil
 }
 
-func (l *requests) done(n int, took time.Duration, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// exchange sends what is due, as far as there are connections, and takes the answers that have come, or come within some time.
+func (l *requests) exchange(all *wires, wait time.Duration) error {
+	for len(all.queue) > 0 {
+		w, err := all.idle()
+		if err != nil {
+			return err
+		}
+		if w == nil {
+			break
+		}
+		if err := w.send(all.queue[0], l.ask(all.queue[0].n, l.random)); err != nil {
+			return err
+		}
+		all.queue = all.queue[1:]
+	}
+	ready, err := all.wait(wait)
 	if err != nil {
-		l.failed = errors.Join(l.failed, err)
-		return
+		return err
 	}
-	if n >= l.warm {
-		l.took = append(l.took, took)
+	for _, w := range ready {
+		whole, err := w.read()
+		if err != nil {
+			return err
+		}
+		if !whole {
+			continue
+		}
+		if w.n >= l.warm {
+			l.took = append(l.took, time.Since(w.at))
+		}
+		all.free = append(all.free, w)
 	}
+	return nil
 }
 
 // pageFigure is what a page of the feed weighs, and how long one takes.

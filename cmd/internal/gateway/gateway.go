@@ -183,14 +183,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// server speaks HTTP/1.1 and HTTP/2, the latter without TLS as well: a load balancer sends many requests over few connections.
 func (g *Gateway) server() *http.Server {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler: g.handler, TLSConfig: g.cfg.TLS, Protocols: protocols,
+		Handler: g.handler, TLSConfig: g.cfg.TLS,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: maxWait + 15*time.Second, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}

@@ -3,10 +3,12 @@ package gateway_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,24 +18,31 @@ import (
 	"utopia/cmd/internal/gateway"
 )
 
-// A load balancer sends everything over one connection, without TLS: commands do not wait for each other, a stream beside them hears
-// of what they did, and a gateway that stops in order ends it.
+// A browser or a load balancer sends everything over one connection (HTTP/2): commands do not wait for each other, a stream beside them
+// hears of what they did, and a gateway that stops in order ends it.
 func TestManyRequestsOverOneConnection(t *testing.T) {
 	w := start(t)
-	i := w.listening()
-	var dialled atomic.Int64
-	transport := &http.Transport{
-		Protocols: new(http.Protocols),
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			dialled.Add(1)
-			return new(net.Dialer).DialContext(ctx, network, address)
-		},
+	certified := httptest.NewTLSServer(nil)
+	certified.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	transport.Protocols.SetUnencryptedHTTP2(true)
+	i := w.gateway(func(c *gateway.Config) {
+		c.Listen = func(context.Context) (net.Listener, error) { return l, nil }
+		c.TLS = &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS13}
+	})
+	var dialled atomic.Int64
+	transport, _ := certified.Client().Transport.(*http.Transport) // knows the certificate
+	transport.ForceAttemptHTTP2 = true
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		dialled.Add(1)
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
 	defer transport.CloseIdleConnections()
 	balancer := &http.Client{Transport: transport, Timeout: time.Minute}
 	do := func(method, path, body string) *http.Response {
-		r, err := http.NewRequestWithContext(t.Context(), method, i.url+path, strings.NewReader(body))
+		r, err := http.NewRequestWithContext(t.Context(), method, "https://"+l.Addr().String()+path, strings.NewReader(body))
 		if err != nil {
 			t.Error(err)
 			return nil
