@@ -25,7 +25,9 @@ const mailerGroup = parts.MailerGroup
 const (
 	sessionTimeout     = 10 * time.Second
 	transactionTimeout = 10 * time.Second
-	rebalanceTimeout   = 15 * time.Second
+	// Less than half of how long a client waits for its join, which is this and 10 s: kfake forgets the session of a member whose
+	// connection is gone when it is answered, and waits for it anew whenever another one joins again. Kafka does neither.
+	rebalanceTimeout = 8 * time.Second
 )
 
 // place is an instance over all its lives: its name, its disk, its clock.

@@ -40,6 +40,18 @@ func once() map[string]failure {
 		"a repetition from outside the window":                    {149, ``, 0},
 		"a repetition from outside a window that facts fill, too": {5055, ``, 0},
 		"a repetition from outside the window, now refused":       {234, ``, 0},
+		// A request to leave the group waited for those before it on a connection that was cut, whatever its context said.
+		"a mailer that leaves while it is cut off": {6073, `[{"kind":"cut","place":"mailer-0","at":9323000000,"for":30783000000},` +
+			`{"kind":"skew","place":"customer-0","at":12231000000,"for":33070000000,"n":60},` +
+			`{"kind":"stop","place":"mailer-0","at":18395000000,"for":5266000000,"n":677652},` +
+			`{"kind":"skew","place":"customer-0","at":21538000000,"for":39974000000,"n":-60}]`, 66},
+		// The witness took a refused question for an empty log, which was then compacted.
+		"a compaction while nobody is told about offsets": {1242, `[{"kind":"refuse","at":3801000000,"key":"ListOffsets","err":"UNKNOWN_SERVER_ERROR","n":3},` +
+			`{"kind":"compaction","at":7305000000}]`, 66},
+		// A command was repeated before it was decided again, outside the window: the checker compared with the later decision.
+		"a repetition between two decisions": {1237, `[{"kind":"hot key","at":17632000000,"for":24713000000,"n":1},` +
+			`{"kind":"refuse","at":18313000000,"key":"JoinGroup","err":"NOT_COORDINATOR","n":3},{"kind":"cut","place":"billing-0","at":28165000000,"for":31176000000},` +
+			`{"kind":"cut","place":"mail-0","at":28398000000,"for":29310000000}]`, 66},
 		// kfake's cleaner moved the start of a log that was being read, which Kafka's does not; the simulation makes up for it.
 		"a table that is compacted while it is recovered": {6048, `[{"kind":"night","at":3366000000,"for":82800000000000},` +
 			`{"kind":"kill","place":"mail-0","at":7280000000,"point":"offsets_added","n":1},` +

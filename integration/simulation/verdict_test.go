@@ -17,7 +17,7 @@ import (
 // How long a healed system may take. Members that were killed are noticed after the session time-out, and the fake broker may wait for the
 // rebalance time-out: both are added to the 20 seconds.
 const (
-	progressWithin = 20*time.Second + sessionTimeout + rebalanceTimeout
+	progressWithin = 27*time.Second + sessionTimeout + rebalanceTimeout
 	restWithin     = 3 * time.Minute
 )
 

@@ -5,6 +5,7 @@ package simulation
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -175,7 +176,11 @@ func (w *world) dump(topic string, from map[int32]int64) ([]*kgo.Record, error) 
 	ctx, cancel := context.WithTimeout(w.tb.Context(), 2*time.Minute)
 	defer cancel()
 	ends, err := w.adm.ListCommittedOffsets(ctx, topic)
-	if err != nil {
+	for err == nil && ends.Error() != nil && ctx.Err() == nil { // a fault meant for others
+		time.Sleep(100 * time.Millisecond)
+		ends, err = w.adm.ListCommittedOffsets(ctx, topic)
+	}
+	if err = errors.Join(err, ends.Error()); err != nil {
 		return nil, err
 	}
 	start, left := map[int32]kgo.Offset{}, map[int32]int64{}

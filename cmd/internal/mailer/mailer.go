@@ -13,10 +13,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/links"
 	"utopia/schemas"
 	"utopia/topics"
@@ -256,15 +256,15 @@ func (m *Mailer) Run(ctx context.Context) error {
 	return err
 }
 
-// leave gives up the place in the group, so that other mailers take over at once. Errors do not matter: the broker is gone, or will notice by itself.
+// leave gives up the place in the group, unless another mailer has it.
 func (m *Mailer) leave(ctx context.Context) {
-	_ = m.client.LeaveGroupContext(ctx) // a named member only stops here; its place is kept for the next start
+	instance := m.cfg.Instance
 	m.mu.Lock()
-	fenced := errors.Is(m.failed, ErrFenced)
-	m.mu.Unlock()
-	if m.cfg.Instance != "" && !fenced {
-		_, _ = kadm.NewClient(m.client).LeaveGroup(ctx, kadm.LeaveGroup(Group).InstanceIDs(m.cfg.Instance).Reason("stopped"))
+	if errors.Is(m.failed, ErrFenced) {
+		instance = ""
 	}
+	m.mu.Unlock()
+	cluster.Leave(ctx, m.client, Group, instance)
 }
 
 // fail ends Run with err.

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/links"
 	"utopia/processors"
 	"utopia/processors/webhook"
@@ -224,10 +225,11 @@ func (s *Sender) watch(ctx context.Context) error {
 
 // leave gives up the place in the group, so that others take over at once.
 func (s *Sender) leave(ctx context.Context, fenced bool) {
-	_ = s.client.LeaveGroupContext(ctx)
-	if s.cfg.Instance != "" && !fenced {
-		_, _ = s.adm.LeaveGroup(ctx, kadm.LeaveGroup(topics.WebhookSender).InstanceIDs(s.cfg.Instance).Reason("stopped"))
+	instance := s.cfg.Instance
+	if fenced {
+		instance = ""
 	}
+	cluster.Leave(ctx, s.client, topics.WebhookSender, instance)
 }
 
 // latest is what is known of a webhook.

@@ -290,3 +290,39 @@ func TestARepetitionIsDecidedOnceWithinTheWindow(t *testing.T) {
 		}
 	}
 }
+
+// A command that is decided again, outside the window, has a first answer before and another one after; each repetition tells that of its time.
+func TestARepetitionTellsTheAnswerOfItsTime(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		told [2]int64 // by the repetition after the first decision, and by the one after the second
+		want int
+	}{
+		"as decided":   {[2]int64{1, 2}, 0},
+		"the old one":  {[2]int64{1, 1}, 1},
+		"the next one": {[2]int64{2, 2}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := world()
+			sent := a.log["customer.commands.v1"][0]
+			var sendings []*command
+			answer := func(repeat bool, version int64) {
+				r := a.add("customer.replies.v1", "c", "utopia.customer.CustomerReply", fields{"key": "c", "repeat": repeat, "refusal": "", "version": version})
+				sendings = append(sendings, &command{record: sent, payload: "p", replies: []*record{r}})
+			}
+			answer(false, 1)
+			answer(true, c.told[0])
+			for range window {
+				a.add("customer.replies.v1", "c", "utopia.customer.CustomerReply", fields{"key": "c", "repeat": false, "refusal": ""})
+			}
+			answer(false, 2)
+			answer(true, c.told[1])
+			slices.Reverse(sendings) // they may have been sent in another order than they were answered
+			a.checkDecidedOnce(sendings)
+			if got := len(a.report.Violations); got != c.want {
+				t.Errorf("%d violations, want %d: %+v", got, c.want, a.report.Violations)
+			}
+		})
+	}
+}

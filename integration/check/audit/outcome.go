@@ -1,9 +1,11 @@
 package audit
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -116,42 +118,56 @@ func undecided(r *record) bool {
 // checkDecidedOnce checks all sendings of one command id to one key: the first body is decided once and every repetition
 // gets that answer, unless the window has passed; another body is refused because the id is used.
 func (a *auditor) checkDecidedOnce(sendings []*command) {
-	first, bodies := map[string]*record{}, map[string]bool{}
-	for _, c := range sendings {
+	decided, bodies := map[string][]*record{}, map[string]bool{}
+	answered := slices.Clone(sendings)
+	slices.SortFunc(answered, func(x, y *command) int {
+		a, b := x.replies[0], y.replies[0]
+		return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.offset, b.offset))
+	})
+	for _, c := range answered {
 		bodies[c.payload] = true
 		reply := c.replies[0]
 		if repeat, _ := reply.body["repeat"].(bool); repeat || undecided(reply) {
 			continue
 		}
-		if before := first[c.payload]; before != nil {
-			if between := a.decidedBetween(before, reply); between < window {
+		if before := decided[c.payload]; len(before) > 0 {
+			last := before[len(before)-1]
+			if between := a.decidedBetween(last, reply); between < window {
 				a.blame(outcomes, reply, "the command was decided before, at %s/%d@%d, only %d commands of its key ago",
-					before.topic, before.partition, before.offset, between)
+					last.topic, last.partition, last.offset, between)
 			}
 			a.count("decided again outside the window", 1)
 		}
-		first[c.payload] = reply
+		decided[c.payload] = append(decided[c.payload], reply)
 	}
 	a.count("duplicates", len(sendings)-len(bodies))
-	if len(first) > 1 {
-		a.blame(outcomes, sendings[0].record, "%d bodies under one command id were decided", len(first))
+	if len(decided) > 1 {
+		a.blame(outcomes, sendings[0].record, "%d bodies under one command id were decided", len(decided))
 	}
 	for _, c := range sendings {
-		reply := c.replies[0]
-		if repeat, _ := reply.body["repeat"].(bool); !repeat {
-			continue
+		if repeat, _ := c.replies[0].body["repeat"].(bool); repeat {
+			a.checkRepetition(c.replies[0], decided[c.payload], len(decided) > 0)
 		}
-		answer := first[c.payload]
-		if answer == nil {
-			if text(reply.body["refusal"]) != "id_reused" && len(first) > 0 {
-				a.blame(outcomes, reply, "a repetition of an answer that was never given")
-			}
-			continue
+	}
+}
+
+// checkRepetition checks that a repetition tells the answer that had been given last. Whether another body was decided matters to one without.
+func (a *auditor) checkRepetition(reply *record, decided []*record, another bool) {
+	if len(decided) == 0 {
+		if another && text(reply.body["refusal"]) != "id_reused" {
+			a.blame(outcomes, reply, "a repetition of an answer that was never given")
 		}
-		for _, field := range []string{"outcome", "refusal", "message", "version", "aggregate", "key"} {
-			if !reflect.DeepEqual(reply.body[field], answer.body[field]) {
-				a.blame(outcomes, reply, "the repetition differs from the first answer in %s", field)
-			}
+		return
+	}
+	answer := decided[0]
+	for _, later := range decided[1:] {
+		if later.partition != reply.partition || later.offset < reply.offset {
+			answer = later
+		}
+	}
+	for _, field := range []string{"outcome", "refusal", "message", "version", "aggregate", "key"} {
+		if !reflect.DeepEqual(reply.body[field], answer.body[field]) {
+			a.blame(outcomes, reply, "the repetition differs from the first answer in %s", field)
 		}
 	}
 }
