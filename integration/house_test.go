@@ -31,7 +31,7 @@ func arrows() []arrow {
 		{from: []string{"utopia/topics"}, to: []string{"utopia/...", "github.com/...", "golang.org/..."}, why: "data about Kafka needs nothing"},
 		{from: []string{"utopia/schemas"}, to: []string{"utopia/..."}, why: "the contract knows nobody who keeps it"},
 		{
-			from: []string{"utopia/processors/postal"}, to: []string{"utopia/..."},
+			from: []string{"utopia/processors/postal"}, to: []string{"utopia/..."}, except: []string{"utopia/processors/refusal"},
 			why: "what an address is does not depend on what is done with it",
 		},
 		{

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -13,34 +12,12 @@ import (
 	"utopia/cmd/internal/run"
 	"utopia/cmd/internal/service"
 	"utopia/cmd/internal/system"
+	"utopia/cmd/internal/system/systemtest"
 	"utopia/processors"
 	"utopia/processors/ask"
 	"utopia/schemas"
 	"utopia/topics"
 )
-
-func startSystem(t *testing.T) *system.System {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	s, err := system.New(ctx, system.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the system ended with: %v", err)
-		}
-	})
-	ready, stop := context.WithTimeout(ctx, 2*time.Minute)
-	defer stop()
-	if err := s.WaitReady(ready); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 func command(t *testing.T, s *system.System, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
@@ -51,7 +28,7 @@ func command(t *testing.T, s *system.System, args ...string) (code int, stdout, 
 }
 
 func TestRebuildComparesWhileTheServiceRunsAndReplacesOnlyWhenItDoesNot(t *testing.T) {
-	s := startSystem(t)
+	s := systemtest.Start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := ask.New(ctx, ask.Config{Client: s.Client, IDs: s.IDs, Commands: topics.CustomerCommands, Replies: topics.CustomerReplies})

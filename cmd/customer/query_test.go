@@ -15,6 +15,7 @@ import (
 	"utopia/cmd/internal/history"
 	"utopia/cmd/internal/run"
 	"utopia/cmd/internal/service"
+	"utopia/cmd/internal/system/systemtest"
 	"utopia/processors/ask"
 	"utopia/schemas"
 	"utopia/topics"
@@ -22,7 +23,7 @@ import (
 
 // The binary as it is deployed serves the past of customers to who has the key; which commands led to which events.
 func TestTheBinaryServesItsQuerySide(t *testing.T) {
-	s := startSystem(t)
+	s := systemtest.Start(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

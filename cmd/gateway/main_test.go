@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -17,7 +16,7 @@ import (
 	"utopia/cmd/internal/gateway"
 	"utopia/cmd/internal/run"
 	"utopia/cmd/internal/service"
-	"utopia/cmd/internal/system"
+	"utopia/cmd/internal/system/systemtest"
 )
 
 func execute(ctx context.Context, args ...string) (code int, stdout, stderr string) {
@@ -77,7 +76,7 @@ func TestANewKeyIsInTheFileByItsHash(t *testing.T) {
 // The binary as an operator runs it: who has a key is served, and at the end /readyz says so first, requests that wait are
 // answered, and nothing is cut off.
 func TestItServesAndDrains(t *testing.T) {
-	s := development(t)
+	s := systemtest.Start(t)
 	dir, address := t.TempDir(), free(t)
 	keys := filepath.Join(dir, "api-keys")
 	if err := os.WriteFile(keys, []byte(gateway.KeyLine("desk", gateway.Clerk, "", "secret")+"\n"), 0o600); err != nil {
@@ -146,25 +145,6 @@ func TestItServesAndDrains(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s to stop", took)
 	}
-}
-
-// development is a whole system that the binary is one more gateway of.
-func development(t *testing.T) *system.System {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	s, err := system.New(ctx, system.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }
 
 // free is an address that nobody listens on.

@@ -15,6 +15,7 @@ import (
 	"utopia/cmd/internal/login/issuertest"
 	"utopia/cmd/internal/run"
 	"utopia/cmd/internal/service"
+	"utopia/cmd/internal/system/systemtest"
 )
 
 // What logging in needs is named before anything connects.
@@ -40,7 +41,7 @@ func TestPagesNeedALogin(t *testing.T) {
 
 // The binary serves pages to who logs in, and the API beside them to who has a key; a page's cookie opens no API.
 func TestItServesPages(t *testing.T) {
-	s := development(t)
+	s := systemtest.Start(t)
 	issuer := issuertest.New(t, map[string]any{"utopia_role": "clerk"})
 	dir, address := t.TempDir(), free(t)
 	line, err := links.GenerateKey("k1")

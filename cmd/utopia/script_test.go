@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"slices"
@@ -24,6 +23,7 @@ import (
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/smtpd"
 	"utopia/cmd/internal/system"
+	"utopia/cmd/internal/system/systemtest"
 	"utopia/topics"
 )
 
@@ -54,7 +54,7 @@ func TestScriptsWithoutCluster(t *testing.T) {
 // TestScripts runs what needs the whole system. Each script has customers of its
 // own.
 func TestScripts(t *testing.T) {
-	s := startSystem(t)
+	s := systemtest.Start(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script/system", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -73,29 +73,6 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
-}
-
-func startSystem(t *testing.T) *system.System {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	s, err := system.New(ctx, system.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the system ended with: %v", err)
-		}
-	})
-	ready, stop := context.WithTimeout(ctx, 2*time.Minute)
-	defer stop()
-	if err := s.WaitReady(ready); err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 // exits runs a command and compares its exit code: exits CODE COMMAND ARGS...

@@ -3,13 +3,12 @@ package demo
 import (
 	"bytes"
 	"context"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"utopia/cmd/internal/system"
+	"utopia/cmd/internal/system/systemtest"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -17,22 +16,7 @@ import (
 func TestALivingSystemKeepsItsPromise(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	s, err := system.New(ctx, system.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	running, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- s.Run(running) }()
-	defer func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
-	if err := s.WaitReady(ctx); err != nil {
-		t.Fatal(err)
-	}
+	s := systemtest.Start(t)
 	var out bytes.Buffer
 	const seed = 11
 	t.Logf("seed %d", seed)

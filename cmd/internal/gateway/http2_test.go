@@ -33,11 +33,13 @@ func TestManyRequestsOverOneConnection(t *testing.T) {
 		c.TLS = &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS13}
 	})
 	var dialled atomic.Int64
-	transport, _ := certified.Client().Transport.(*http.Transport) // knows the certificate
-	transport.ForceAttemptHTTP2 = true
-	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		dialled.Add(1)
-		return new(net.Dialer).DialContext(ctx, network, address)
+	trusting, _ := certified.Client().Transport.(*http.Transport)
+	transport := &http.Transport{
+		TLSClientConfig: trusting.TLSClientConfig.Clone(), ForceAttemptHTTP2: true,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dialled.Add(1)
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
 	}
 	defer transport.CloseIdleConnections()
 	balancer := &http.Client{Transport: transport, Timeout: time.Minute}

@@ -20,6 +20,7 @@ import (
 	"utopia/cmd/internal/links"
 	"utopia/cmd/internal/smtpd"
 	"utopia/cmd/internal/system"
+	"utopia/cmd/internal/system/systemtest"
 	"utopia/processors"
 )
 
@@ -31,26 +32,7 @@ type world struct {
 
 func start(t *testing.T) *world {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	s, err := system.New(ctx, system.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the system ended with: %v", err)
-		}
-	})
-	ready, stop := context.WithTimeout(ctx, 2*time.Minute)
-	defer stop()
-	if err := s.WaitReady(ready); err != nil {
-		t.Fatal(err)
-	}
-	return &world{s, t}
+	return &world{systemtest.Start(t), t}
 }
 
 // instance is one running gateway.
