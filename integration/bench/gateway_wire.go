@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,14 +17,13 @@ const patience = 30 * time.Second
 
 // wires are keep-alive connections of one thread, which waits for all of them in one call.
 type wires struct {
-	to     unix.Sockaddr
-	epoll  int
-	all    []*wire
-	free   []*wire   // the one used last is used next, as in the pools of HTTP clients
-	queue  []due     // what waits for one
-	last   time.Time // when somebody answered
-	events []unix.EpollEvent
-	ready  []*wire
+	to    unix.Sockaddr
+	poll  *poller
+	all   []*wire
+	free  []*wire   // the one used last is used next, as in the pools of HTTP clients
+	queue []due     // what waits for one
+	last  time.Time // when somebody answered
+	ready []*wire
 }
 
 // wire is a connection with the request that is under way on it.
@@ -42,18 +41,18 @@ func newWires(address string) (*wires, error) {
 	if err != nil {
 		return nil, err
 	}
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	poll, err := newPoller()
 	if err != nil {
-		return nil, fmt.Errorf("epoll_create1: %w", err)
+		return nil, err
 	}
-	return &wires{to: &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}, epoll: epoll, events: make([]unix.EpollEvent, busy)}, nil
+	return &wires{to: &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}, poll: poll}, nil
 }
 
 func (w *wires) close() {
 	for _, one := range w.all {
 		_ = unix.Close(one.fd)
 	}
-	_ = unix.Close(w.epoll)
+	w.poll.close()
 }
 
 // idle is a connection on which nothing is under way, nil if there may be no more.
@@ -66,36 +65,33 @@ func (w *wires) idle() (*wire, error) {
 	if len(w.all) == busy {
 		return nil, nil
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
+	unix.CloseOnExec(fd)
 	one := &wire{fd: fd, in: make([]byte, 0, 4096)}
 	w.all = append(w.all, one)
 	return one, errors.Join(
 		unix.Connect(fd, w.to), unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1), unix.SetNonblock(fd, true),
-		unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(len(w.all) - 1)}), //nolint:gosec // at most busy
+		w.poll.add(fd, len(w.all)-1),
 	)
 }
 
-// wait waits for answers, and no longer than it is told, to the microsecond: epoll_pwait2(2), since Linux 5.11. The scheduler is not
-// told that the thread waits: to be let in again takes longer than most answers.
+// wait waits for answers, and no longer than it is told.
 func (w *wires) wait(most time.Duration) ([]*wire, error) {
-	timeout := unix.NsecToTimespec(int64(min(most, 5*time.Millisecond)))
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(w.epoll), uintptr(unsafe.Pointer(&w.events[0])), uintptr(len(w.events)), uintptr(unsafe.Pointer(&timeout)), 0, 0)
-	if errno != 0 && errno != unix.EINTR {
-		return nil, fmt.Errorf("epoll_pwait2: %w", errno)
+	ready, err := w.poll.wait(most)
+	if err != nil {
+		return nil, err
 	}
-	if now := time.Now(); n > 0 || w.last.IsZero() {
+	if now := time.Now(); len(ready) > 0 || w.last.IsZero() {
 		w.last = now
 	} else if now.Sub(w.last) > patience {
 		return nil, fmt.Errorf("%w: no answer for %v", errVoid, patience)
 	}
 	w.ready = w.ready[:0]
-	if errno == 0 {
-		for _, e := range w.events[:n] {
-			w.ready = append(w.ready, w.all[e.Fd])
-		}
+	for _, i := range ready {
+		w.ready = append(w.ready, w.all[i])
 	}
 	return w.ready, nil
 }
@@ -113,7 +109,7 @@ func (w *wire) send(d due, c call) error {
 
 // read reads what is there; true at the end of a right answer.
 func (w *wire) read() (whole bool, err error) {
-	w.in = append(w.in, make([]byte, 4096)...)[:len(w.in)]
+	w.in = slices.Grow(w.in, 4096)
 	n, err := unix.Read(w.fd, w.in[len(w.in):cap(w.in)])
 	if errors.Is(err, unix.EAGAIN) {
 		return false, nil
