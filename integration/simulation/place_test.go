@@ -310,7 +310,8 @@ func (l *life) stop() {
 	l.cancel()
 	<-l.done
 	l.p.disk = l.fs
-	if l.err != nil && !errors.Is(l.err, eos.ErrFenced) && !errors.Is(l.err, parts.ErrMailerFenced) && !errors.Is(l.err, eos.ErrStateCorrupt) {
+	damaged := errors.Is(l.err, eos.ErrStateDamaged) && l.p.w.met("disk damaged") > 0
+	if l.err != nil && !damaged && !errors.Is(l.err, eos.ErrFenced) && !errors.Is(l.err, parts.ErrMailerFenced) && !errors.Is(l.err, eos.ErrStateCorrupt) {
 		l.p.w.tb.Errorf("%s was stopped and says: %v", l.p.name, l.err)
 	}
 	if took := time.Since(began); took > 10*time.Second {

@@ -220,10 +220,14 @@ func (t *stateTable) close() error {
 		errs = append(errs, t.db.Flush())
 	}
 	errs = append(errs, t.db.Close())
-	if err := errors.Join(append(errs, t.failed())...); err != nil {
-		return t.check(fmt.Errorf("close the state of %s: %w", t.topic, err))
+	err := errors.Join(append(errs, t.failed())...)
+	switch {
+	case err == nil:
+		return t.unflag(rebuiltSuffix)
+	case isDamage(err):
+		return fmt.Errorf("close the state of %s: %w: %w", t.topic, ErrStateDamaged, t.check(err))
 	}
-	return t.unflag(rebuiltSuffix)
+	return fmt.Errorf("close the state of %s: %w", t.topic, err)
 }
 
 // enter lets the caller use db until leave, unless the table is closed. Who holds a store's lock and has found the store usable need not enter.

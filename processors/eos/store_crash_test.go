@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -301,6 +302,23 @@ func damagedState(t *testing.T) vfs.FS {
 	mustDo(t, d.closeAll())
 	damage(t, fs)
 	return fs
+}
+
+// Damage that shows when the files are closed has the same name as any other, and the next start reads the log.
+func TestStoreFindsDamageWhenItIsClosed(t *testing.T) {
+	fs := vfs.NewMem()
+	d, s := reopen(t, fs, nil)
+	fill(t, s, 5)
+	_ = s.table.check(pebble.ErrCorruption)
+	if err := d.closeAll(); !errors.Is(err, ErrStateDamaged) {
+		t.Errorf("closed with %v", err)
+	}
+	var log damageLog
+	d, _ = startDamaged(t, fs, &log)
+	if log.rebuilds() != 1 {
+		t.Errorf("rebuilt %d times", log.rebuilds())
+	}
+	mustDo(t, d.closeAll())
 }
 
 // A damaged table is rebuilt once; if it is damaged again before a clean stop, a person has to look at the disk.
