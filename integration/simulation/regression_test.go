@@ -42,6 +42,8 @@ func once() map[string]failure {
 		"a repetition from outside the window, now refused":       {234, ``, 0},
 		// A flipped bit that nobody had read before the verdict, or that showed when the state was closed, which had no name.
 		"damage that shows at the end": {1416, `[{"kind":"bit flip","place":"mail-0","at":23670000000,"for":9549000000,"n":692727}]`, 66},
+		// Damage that a query meets ended an idle process only after a minute; until then it answered nobody.
+		"damage that a query meets": {1597, `[{"kind":"bit flip","place":"mail-0","at":21965000000,"for":1596000000,"n":639257}]`, 66},
 		// A request to leave the group waited for those before it on a connection that was cut, whatever its context said.
 		"a mailer that leaves while it is cut off": {6073, `[{"kind":"cut","place":"mailer-0","at":9323000000,"for":30783000000},` +
 			`{"kind":"skew","place":"customer-0","at":12231000000,"for":33070000000,"n":60},` +

@@ -367,11 +367,15 @@ func (l *loop) leave() {
 	}
 }
 
-// housekeep reports what changes slowly, and keeps the tables' positions from looking old while nothing is written.
+// housekeep reports what changes slowly, keeps the tables' positions from looking old while nothing is written, and ends a process whose
+// state turned out to be damaged while it had nothing to do: a query or a compaction met it.
 func (l *loop) housekeep(g *generation, now time.Time) {
 	if now.Sub(l.housekept) >= time.Second {
 		l.housekept = now
 		l.r.report(now)
+		if damage := l.p.dir.damage(l.p.tableTopic); damage != nil {
+			l.p.fail(damage)
+		}
 	}
 	if l.p.cfg.Hooks.StoreSize != nil && now.Sub(l.sized) >= 10*time.Second {
 		l.sized = now
