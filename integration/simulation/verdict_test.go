@@ -15,7 +15,7 @@ import (
 )
 
 // How long a healed system may take. Members that were killed are noticed after the session time-out, and the fake broker may wait for the
-// rebalance time-out: both are added to the 20 seconds.
+// rebalance time-out: both are added to the 27 seconds.
 const (
 	progressWithin = 27*time.Second + sessionTimeout + rebalanceTimeout
 	restWithin     = 3 * time.Minute

@@ -77,6 +77,11 @@ func NewGraph() Graph {
 	return g
 }
 
+// alone says whether nobody else writes where an edge leads to.
+func (g Graph) alone(e Edge) bool {
+	return !slices.ContainsFunc(g.Edges, func(other Edge) bool { return other.To == e.To && other.From != e.From })
+}
+
 // node adds a node that is not there yet.
 func (g *Graph) node(n Node) string {
 	if !slices.ContainsFunc(g.Nodes, func(other Node) bool { return other.ID == n.ID }) {

@@ -260,13 +260,7 @@ func (d *drawing) carries(e Edge) string {
 	if d.boxes[e.From].Kind == TopicNode {
 		return e.From
 	}
-	writers := 0
-	for _, other := range d.graph.Edges {
-		if other.To == e.To {
-			writers++
-		}
-	}
-	if writers > 1 {
+	if !d.graph.alone(e) {
 		return ""
 	}
 	return e.To

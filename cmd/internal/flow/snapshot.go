@@ -46,10 +46,6 @@ func (g Graph) measured(before, now sample) Snapshot {
 			n.Dead = &dead
 		}
 	}
-	written := map[string]int{} // by how many
-	for _, e := range s.Edges {
-		written[e.To]++
-	}
 	for i := range s.Edges {
 		e := &s.Edges[i]
 		if n, ok := now.lagOf(*e); ok {
@@ -57,7 +53,7 @@ func (g Graph) measured(before, now sample) Snapshot {
 		}
 		if e.group {
 			e.Rate = perSecond(before, now, func(s sample) (int64, bool) { return s.readBy(*e) })
-		} else if _, ok := now.topics[e.To]; ok && written[e.To] == 1 {
+		} else if g.alone(*e) {
 			e.Rate = rate(before, now, e.To)
 		}
 	}
