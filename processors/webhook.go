@@ -78,7 +78,7 @@ func parseWebhookCommand(in inbound) (webhook.Command, error) {
 	case *schemas.RecordTrouble:
 		return webhook.ParseReport(webhook.Record{ExpectedVersion: expected, Result: webhook.Result(r.Result), Trouble: webhook.Trouble{
 			Partition: r.Partition, Since: schemas.Time(r.SinceAt), Attempts: r.Attempts, Detail: r.Detail,
-		}})
+		}, ActiveAt: schemas.Time(r.ActiveAt)})
 	case *schemas.CloseWebhook:
 		return webhook.Close{ExpectedVersion: expected}, nil
 	}

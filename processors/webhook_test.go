@@ -29,12 +29,16 @@ func TestAWebhooksLife(t *testing.T) {
 	if r := tell(register); !r.Repeat || r.Version != 1 {
 		t.Errorf("%+v", r)
 	}
+	late := &schemas.RecordTrouble{WebhookID: "w-1", Meta: withID("late"), Result: "gone", ActiveAt: schemas.Millis(began) - 1}
+	if r := tell(late); r.Refusal != "late_report" {
+		t.Errorf("%+v", r)
+	}
 	m.now = m.now.Add(webhook.GiveUpAfter)
 	for i, rec := range []schemas.Command{
 		&schemas.RotateWebhookSecret{WebhookID: "w-1", Meta: withID("2"), KeyID: "k2"},
 		&schemas.RecordTrouble{WebhookID: "w-1", Meta: withID("3"), Result: "failing", Partition: 2, SinceAt: schemas.Millis(began), Attempts: 3, Detail: "timeout"},
 		&schemas.RedeliverWebhook{WebhookID: "w-1", Meta: withID("4"), FromAt: schemas.Millis(began), CustomerID: "c-1"},
-		&schemas.RecordTrouble{WebhookID: "w-1", Meta: withID("5"), Result: "given_up", Partition: 2, SinceAt: schemas.Millis(began), Attempts: 30, Detail: "timeout"},
+		&schemas.RecordTrouble{WebhookID: "w-1", Meta: withID("5"), Result: "given_up", Partition: 2, SinceAt: schemas.Millis(began), Attempts: 30, Detail: "timeout", ActiveAt: schemas.Millis(began)},
 	} {
 		if r := tell(rec); r.Outcome != outcomeAccepted || r.Version != int64(i+2) {
 			t.Fatalf("%T: %+v", rec, r)

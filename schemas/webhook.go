@@ -56,6 +56,8 @@ type RecordTrouble struct {
 	SinceAt   int64    `avro:"sinceAt"`   // When the first attempt of the change that waits failed.
 	Attempts  int32    `avro:"attempts"`
 	Detail    string   `avro:"detail"` // Code of the last failure.
+	// That of the webhook's state when the calls were made: a report about calls before it was changed or resumed is refused. 0: not known.
+	ActiveAt int64 `avro:"activeAt"`
 }
 
 // CloseWebhook ends a webhook for good.

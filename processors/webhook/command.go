@@ -62,7 +62,8 @@ const (
 type Record struct {
 	ExpectedVersion int64
 	Result          Result
-	Trouble         Trouble // At is not used
+	Trouble         Trouble   // At is not used
+	ActiveAt        time.Time // State.ActiveAt when the calls were made; zero: not known
 }
 
 // Close ends it for good.

@@ -104,13 +104,16 @@ func redeliver(s State, c Redeliver, now time.Time) ([]Event, error) {
 	return []Event{RedeliveryRequested{At: now, From: c.From, Customer: c.Customer}}, nil
 }
 
-// record takes a report of an active webhook only: one that comes late says nothing about what is now.
+// record takes a report about what is called now: one that comes late, also after a change or a resumption, says nothing about that.
 func record(s State, c Record, now time.Time) ([]Event, error) {
 	if err := s.check(c.ExpectedVersion); err != nil {
 		return nil, err
 	}
 	if s.Status != StatusActive {
 		return nil, ErrNotActive
+	}
+	if !c.ActiveAt.IsZero() && !c.ActiveAt.Equal(s.ActiveAt) {
+		return nil, ErrLateReport
 	}
 	switch c.Result {
 	case Gone:

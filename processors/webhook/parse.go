@@ -87,7 +87,7 @@ func ParseReport(r Record) (Record, error) {
 		return Record{}, ErrReport
 	}
 	t.At = time.Time{}
-	return Record{ExpectedVersion: r.ExpectedVersion, Result: r.Result, Trouble: t}, nil
+	return Record{ExpectedVersion: r.ExpectedVersion, Result: r.Result, Trouble: t, ActiveAt: r.ActiveAt}, nil
 }
 
 // word reports whether s is made of ASCII letters, digits and the characters of also.

@@ -36,6 +36,8 @@ var (
 	ErrActive = errors.New("the webhook is active already")
 	// ErrFuture: nothing can be told again that has not happened.
 	ErrFuture = errors.New("changes from the future cannot be told again")
+	// ErrLateReport: the calls were made before it was registered, changed or resumed for the last time.
+	ErrLateReport = errors.New("the report is about calls from before the webhook was changed or resumed")
 	// ErrNoTrouble: nothing was known to be wrong with this partition.
 	ErrNoTrouble = errors.New("nothing was known to be wrong")
 	// ErrTooManyTroubles: as much as is remembered is wrong already.
@@ -60,6 +62,7 @@ func refusals() refusal.Table {
 		{ErrNotActive, "webhook_not_active"},
 		{ErrActive, "webhook_active"},
 		{ErrFuture, "from_in_future"},
+		{ErrLateReport, "late_report"},
 		{ErrNoTrouble, "no_trouble"},
 		{ErrTooManyTroubles, "too_many_troubles"},
 		{ErrTooEarly, "too_early"},

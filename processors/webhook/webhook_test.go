@@ -69,6 +69,9 @@ func TestDecide(t *testing.T) {
 		"a day counts from the change": {given: []webhook.Event{registered, webhook.Changed{At: later, Target: other}}, when: webhook.Record{Result: webhook.GivenUp, Trouble: failing}, at: day, err: webhook.ErrTooEarly},
 		"the receiver wants no more":   {given: []webhook.Event{registered}, when: webhook.Record{Result: webhook.Gone, Trouble: failing}, at: noon, then: []webhook.Event{webhook.WasDisabled{At: noon, Reason: webhook.Gone, Trouble: failing}}},
 		"a late report":                {given: []webhook.Event{registered, paused}, when: webhook.Record{Result: webhook.Gone, Trouble: failing}, err: webhook.ErrNotActive},
+		"a report about what is now":   {given: []webhook.Event{registered, paused, webhook.Resumed{At: later}}, when: webhook.Record{Result: webhook.Gone, Trouble: failing, ActiveAt: later}, at: later, then: []webhook.Event{webhook.WasDisabled{At: later, Reason: webhook.Gone, Trouble: failing}}},
+		"gone before a resumption":     {given: []webhook.Event{registered, disabled, webhook.Resumed{At: later}}, when: webhook.Record{Result: webhook.Gone, Trouble: failing, ActiveAt: noon}, err: webhook.ErrLateReport},
+		"failed before a change":       {given: []webhook.Event{registered, webhook.Changed{At: later, Target: other}}, when: webhook.Record{Result: webhook.Failing, Trouble: failing, ActiveAt: noon}, err: webhook.ErrLateReport},
 		"is closed":                    {given: []webhook.Event{registered}, when: webhook.Close{}, at: noon, then: []webhook.Event{closed}},
 		"is closed once":               {given: []webhook.Event{registered, closed}, when: webhook.Close{}, err: webhook.ErrUnknown},
 	} {
@@ -202,7 +205,7 @@ func TestEveryRefusalHasItsOwnCodeAndSentence(t *testing.T) {
 		}
 		codes[code] = true
 	}
-	if code := webhook.Code(errors.New("anything else")); code != "" || len(codes) != 18 {
+	if code := webhook.Code(errors.New("anything else")); code != "" || len(codes) != 19 {
 		t.Errorf("code %q for an error that is no refusal, %d refusals", code, len(codes)-1)
 	}
 }

@@ -31,6 +31,11 @@ func start(t *testing.T, opts ...kfake.Opt) fake {
 	t.Helper()
 	c := kfake.MustCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
 	t.Cleanup(c.Close)
+	return connect(t, c)
+}
+
+func connect(t *testing.T, c *kfake.Cluster) fake {
+	t.Helper()
 	f := fake{opts: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.MetadataMinAge(10 * time.Millisecond)}}
 	var err error
 	f.cl, err = kgo.NewClient(append(f.opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))...)

@@ -142,7 +142,7 @@ func position(ctx context.Context, adm *kadm.Client, o PartitionOffset, to strin
 	if err != nil {
 		return 0, fmt.Errorf("%q is neither start, end, an offset, nor a time like 2026-01-31T12:00:00Z", to)
 	}
-	l, err := listed(adm.ListOffsetsAfterMilli(ctx, at.UnixMilli(), o.Topic))
+	l, err := OffsetsSince(ctx, adm, o.Topic, at)
 	if err != nil {
 		return 0, fmt.Errorf("offsets of %s at %s: %w", o.Topic, to, err)
 	}

@@ -148,8 +148,8 @@ func bounds(ctx context.Context, opts []kgo.Opt, r Range) (map[int32]kgo.Offset,
 	}
 	var since kadm.ListedOffsets
 	if !r.Since.IsZero() {
-		if since, err = listed(adm.ListOffsetsAfterMilli(ctx, r.Since.UnixMilli(), r.Topic)); err != nil {
-			return nil, nil, fmt.Errorf("topic %s: %w", r.Topic, err)
+		if since, err = OffsetsSince(ctx, adm, r.Topic, r.Since); err != nil {
+			return nil, nil, err
 		}
 	}
 	offsets, ends := map[int32]kgo.Offset{}, map[int32]int64{}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/cmd/internal/cluster"
 	"utopia/schemas"
 )
 
@@ -171,7 +172,7 @@ func (s *source) newest(ctx context.Context, partitions int) (Position, error) {
 // since is the position before the first record that came at or after a moment.
 func (s *source) since(ctx context.Context, at time.Time, partitions int) (Position, error) {
 	return s.offsets(ctx, partitions, func(ctx context.Context, admin *kadm.Client) (kadm.ListedOffsets, error) {
-		return admin.ListOffsetsAfterMilli(ctx, at.UnixMilli(), s.topic)
+		return cluster.OffsetsSince(ctx, admin, s.topic, at)
 	})
 }
 

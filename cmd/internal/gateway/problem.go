@@ -103,7 +103,7 @@ func refusalStatus() map[string]int {
 			"already_registered", "not_active", "same_address", "same_email", "no_pending_change", "other_change", "already_confirmed",
 			"not_confirmed", "already_reminded", "not_due", "other_deadline", "fact_known", "other_mail",
 			"invoice_exists", "invoice_paid", "too_many_open", "too_many_invoices",
-			"webhook_exists", "same_target", "webhook_not_active", "webhook_active", "no_trouble", "too_many_troubles", "too_early",
+			"webhook_exists", "same_target", "webhook_not_active", "webhook_active", "late_report", "no_trouble", "too_many_troubles", "too_early",
 			"mail_exists", "already_reported", "outdated", "still_needed",
 		},
 		http.StatusPreconditionFailed: {"version_conflict"},

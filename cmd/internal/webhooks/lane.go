@@ -141,9 +141,7 @@ func (l *lane) complain(ctx context.Context, out outcome) {
 	if now == nil || now.Status != string(webhook.StatusActive) {
 		return
 	}
-	r := webhook.Record{Result: webhook.Failing, Trouble: webhook.Trouble{
-		Partition: l.part, Since: l.since(), Attempts: l.pos.Attempts, Detail: out.code,
-	}}
+	r := l.result(webhook.Failing, out.code)
 	switch {
 	case out.code == codeGone:
 		r.Result = webhook.Gone
@@ -159,14 +157,20 @@ func (l *lane) complain(ctx context.Context, out outcome) {
 	}
 }
 
+// result is a report about the webhook as this lane calls it, which is not always what it is by now.
+func (l *lane) result(result webhook.Result, detail string) webhook.Record {
+	return webhook.Record{Result: result, ActiveAt: schemas.Time(l.hook.ActiveAt), Trouble: webhook.Trouble{
+		Partition: l.part, Since: l.since(), Attempts: l.pos.Attempts, Detail: detail,
+	}}
+}
+
 // recovered takes a report of failures back.
 func (l *lane) recovered(ctx context.Context) {
 	now := l.latest()
 	if now == nil || !troubled(now, l.part) {
 		return
 	}
-	r := webhook.Record{Result: webhook.Recovered, Trouble: webhook.Trouble{Partition: l.part, Since: l.since(), Attempts: l.pos.Attempts}}
-	if err := l.report(ctx, now, r); err != nil && ctx.Err() == nil {
+	if err := l.report(ctx, now, l.result(webhook.Recovered, "")); err != nil && ctx.Err() == nil {
 		l.log.Error("webhook's recovery is not reported", slog.String("webhook", l.hook.WebhookID), slog.Any("error", err))
 	}
 }

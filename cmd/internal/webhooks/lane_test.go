@@ -234,6 +234,21 @@ func TestAReceiverSaysWhenAndWhether(t *testing.T) {
 	})
 }
 
+// What is known of the webhook may be from after a resumption already, while a call from before it is answered.
+func TestAReportSaysWhatWasCalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{}
+		l := newLane(t, d, &receiver{answer: func(int, message) outcome { return outcome{code: codeGone} }})
+		d.hook.ActiveAt += 1000
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_ = l.handle(ctx, moved(t, 0, "c-1", 1)) // it cannot be done
+		if len(d.reports) != 1 || !d.reports[0].ActiveAt.Equal(schemas.Time(l.hook.ActiveAt)) {
+			t.Errorf("%+v", d.reports)
+		}
+	})
+}
+
 // Killed between a call and the position: the change is told again, with the same id, before the next.
 func TestWhatIsNotWrittenIsToldAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -250,7 +250,7 @@ func (s *Sender) report(ctx context.Context, w *schemas.WebhookState, r webhook.
 			CausationID: fmt.Sprintf("%s/%d", w.WebhookID, w.Version),
 		},
 		Result: string(r.Result), Partition: r.Trouble.Partition, SinceAt: schemas.Millis(r.Trouble.Since), Attempts: r.Trouble.Attempts,
-		Detail: r.Trouble.Detail,
+		Detail: r.Trouble.Detail, ActiveAt: schemas.Millis(r.ActiveAt),
 	})
 	if err != nil {
 		return err

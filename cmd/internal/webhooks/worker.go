@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/cmd/internal/cluster"
 	"utopia/processors/webhook"
 	"utopia/schemas"
 	"utopia/topics"
@@ -216,10 +217,7 @@ func rewound(pos schemas.WebhookPosition, at int64, customer string) schemas.Web
 func (s *Sender) offsetAt(ctx context.Context, part int32, ms int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	all, err := s.adm.ListOffsetsAfterMilli(ctx, max(ms, 0), topics.CustomerChanges.Name)
-	if err == nil {
-		err = all.Error()
-	}
+	all, err := cluster.OffsetsSince(ctx, s.adm, topics.CustomerChanges.Name, schemas.Time(ms))
 	if err != nil {
 		return 0, fmt.Errorf("offsets of changes: %w", err)
 	}
