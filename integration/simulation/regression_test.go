@@ -56,6 +56,10 @@ func once() map[string]failure {
 		"a repetition between two decisions": {1237, `[{"kind":"hot key","at":17632000000,"for":24713000000,"n":1},` +
 			`{"kind":"refuse","at":18313000000,"key":"JoinGroup","err":"NOT_COORDINATOR","n":3},{"kind":"cut","place":"billing-0","at":28165000000,"for":31176000000},` +
 			`{"kind":"cut","place":"mail-0","at":28398000000,"for":29310000000}]`, 66},
+		// A refusal of another body under a used id is remembered, too: the checker did not count it.
+		"a repetition from outside a window that another body fills, too": {1627, `[{"kind":"no registry","at":4474000000,"for":17673000000,"n":1},` +
+			`{"kind":"kill","place":"customer-1","at":5545000000,"for":2274000000,"point":"flush","n":3},` +
+			`{"kind":"kill","place":"customer-0","at":13721000000,"for":19284000000,"n":100}]`, 66},
 		// kfake's cleaner moved the start of a log that was being read, which Kafka's does not; the simulation makes up for it.
 		"a table that is compacted while it is recovered": {6048, `[{"kind":"night","at":3366000000,"for":82800000000000},` +
 			`{"kind":"kill","place":"mail-0","at":7280000000,"point":"offsets_added","n":1},` +

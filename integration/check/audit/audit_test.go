@@ -291,6 +291,52 @@ func TestARepetitionIsDecidedOnceWithinTheWindow(t *testing.T) {
 	}
 }
 
+// Facts, fates of mails and refusals of another body have a place in the window of a customer's row, too.
+func TestWhatElseARowRemembers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		add  func(*auditor)
+		want int
+	}{
+		"a fact": {func(a *auditor) { a.add("crm.changes.v1", "c", "utopia.crm.AddressChanged", fields{}) }, 0},
+		"a mail that was given up": {func(a *auditor) {
+			a.add("mail.replies.v1", "c", "utopia.mail.MailUndeliverable", fields{"sender": "customer", "mailId": "customer/c/1/1"})
+		}, 0},
+		"a mail that was refused": {func(a *auditor) {
+			a.add("mail.replies.v1", "c", "utopia.mail.MailReply", fields{"sender": "customer", "outcome": "refused", "commandId": "m", "key": "m"})
+		}, 0},
+		"a mail that was sent": {func(a *auditor) { a.add("mail.replies.v1", "c", "utopia.mail.MailSent", fields{"sender": "customer"}) }, 1},
+		"a mail of another service": {func(a *auditor) {
+			a.add("mail.replies.v1", "c", "utopia.mail.MailUndeliverable", fields{"sender": "notification"})
+		}, 1},
+		"another body": {func(a *auditor) {
+			a.add("customer.replies.v1", "c", "utopia.customer.CustomerReply", fields{"key": "c", "repeat": false, "refusal": "id_reused"})
+		}, 0},
+		"a deadline that was early": {func(a *auditor) {
+			a.add("customer.replies.v1", "c", "utopia.customer.CustomerReply", fields{"key": "c", "repeat": false, "refusal": notDue})
+		}, 1},
+		"another customer's": {func(a *auditor) { a.add("crm.changes.v1", "another", "utopia.crm.AddressChanged", fields{}) }, 1},
+	} {
+		a := world()
+		reply := func() *record {
+			return a.add("customer.replies.v1", "c", "utopia.customer.CustomerReply", fields{"key": "c", "repeat": false, "refusal": ""})
+		}
+		sent := a.log["customer.commands.v1"][0]
+		for _, topic := range []string{"crm.changes.v1", "mail.replies.v1"} {
+			a.log[topic] = nil
+		}
+		first := reply()
+		for range window - 1 {
+			reply()
+		}
+		c.add(a)
+		a.checkDecidedOnce([]*command{{record: sent, payload: "p", replies: []*record{first}}, {record: sent, payload: "p", replies: []*record{reply()}}})
+		if got := len(a.report.Violations); got != c.want {
+			t.Errorf("%s: %d violations, want %d: %+v", name, got, c.want, a.report.Violations)
+		}
+	}
+}
+
 // A command that is decided again, outside the window, has a first answer before and another one after; each repetition tells that of its time.
 func TestARepetitionTellsTheAnswerOfItsTime(t *testing.T) {
 	t.Parallel()

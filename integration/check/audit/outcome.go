@@ -72,26 +72,35 @@ func (a *auditor) checkOutcomes(s service) {
 // window is how many commands of its key a command is remembered for: a repetition from further back may be decided anew.
 const window = 32
 
-// decidedBetween counts what a row may have remembered between two replies to commands of its key: the commands that were decided, and the facts about it,
-// all of them, because no order exists between the two topics.
+// decidedBetween counts what a row may have remembered between two replies to commands of its key: the commands that were answered for the first
+// time, and, of a customer, the facts about it and the fates of its mails, all of them, because no order exists between the topics.
 func (a *auditor) decidedBetween(before, after *record) (n int) {
 	if before.partition != after.partition {
 		return 0
 	}
-	for _, r := range a.log["crm.changes.v1"] {
-		if r.key == text(before.body["key"]) {
-			n++
+	key := text(before.body["key"])
+	if before.topic == "customer.replies.v1" {
+		for _, r := range slices.Concat(a.log["crm.changes.v1"], a.log["mail.replies.v1"]) {
+			if r.key == key && (r.topic == "crm.changes.v1" || isFate(r)) {
+				n++
+			}
 		}
 	}
 	for _, r := range a.log[before.topic] {
-		if r.partition != before.partition || r.offset <= before.offset || r.offset >= after.offset || text(r.body["key"]) != text(before.body["key"]) {
+		if r.partition != before.partition || r.offset <= before.offset || r.offset >= after.offset || text(r.body["key"]) != key {
 			continue
 		}
-		if repeat, _ := r.body["repeat"].(bool); !repeat && !undecided(r) && strings.HasSuffix(r.name, "Reply") {
+		if repeat, _ := r.body["repeat"].(bool); !repeat && text(r.body["refusal"]) != notDue && strings.HasSuffix(r.name, "Reply") {
 			n++
 		}
 	}
 	return n
+}
+
+// isFate says whether a reply of the mail service tells a customer that its mail will not arrive.
+func isFate(r *record) bool {
+	refused := text(r.body["outcome"]) == "refused" && text(r.body["commandId"]) == text(r.body["key"])
+	return text(r.body["sender"]) == "customer" && (refused || strings.HasSuffix(r.name, "MailUndeliverable"))
 }
 
 // payload is the command without its metadata: two sendings of one command have the same.
@@ -109,10 +118,13 @@ func payload(body map[string]any) string {
 	return string(b)
 }
 
+// notDue is the refusal of a deadline whose time has not come; a row does not remember it.
+const notDue = "not_due"
+
 // Refusals that leave the command undecided: another body came first; the time is not yet; the row lives on.
 func undecided(r *record) bool {
 	code := text(r.body["refusal"])
-	return code == "id_reused" || code == "not_due"
+	return code == "id_reused" || code == notDue
 }
 
 // checkDecidedOnce checks all sendings of one command id to one key: the first body is decided once and every repetition
