@@ -3,6 +3,7 @@
 package simulation
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -126,6 +128,7 @@ func (p *place) down(f fault, change func()) {
 	case leaveFor:
 		l.killAt(f.Point, 1, 100)
 		p.gone = true
+		p.forget()
 		w.hit("never came back")
 		return
 	case stop:
@@ -309,9 +312,21 @@ func (w *world) storm(f fault) {
 				l.killAt("", 1, 100)
 			}
 			p.gone = true
+			p.forget()
 			w.hit("came and went")
 		})
 	}
+}
+
+// forget ends the membership of an instance that is gone, if it still has one when the session must have passed. Kafka does so by itself, and kfake
+// not if the connection was gone when it answered the member's last join: the others would wait for it for ever.
+func (p *place) forget() {
+	p.w.zombies.Go(func() {
+		time.Sleep(2 * sessionTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), sessionTimeout)
+		defer cancel()
+		_, _ = p.w.adm.LeaveGroup(ctx, kadm.LeaveGroup(service(p.name)).InstanceIDs(p.name))
+	})
 }
 
 // heal ends all faults, and sees to it that everybody who is to be there is there.

@@ -60,6 +60,12 @@ func once() map[string]failure {
 		"a repetition from outside a window that another body fills, too": {1627, `[{"kind":"no registry","at":4474000000,"for":17673000000,"n":1},` +
 			`{"kind":"kill","place":"customer-1","at":5545000000,"for":2274000000,"point":"flush","n":3},` +
 			`{"kind":"kill","place":"customer-0","at":13721000000,"for":19284000000,"n":100}]`, 66},
+		// The checker did not know that another body may be decided outside the window, too.
+		"another body from outside the window": {2110, `[{"kind":"no registry","at":17262000000,"for":17487000000,"n":1},` +
+			`{"kind":"refuse","at":22618000000,"key":"OffsetFetch","err":"UNSTABLE_OFFSET_COMMIT","n":3},` +
+			`{"kind":"hot key","at":26322000000,"for":23972000000,"n":6}]`, 66},
+		// kfake forgot the session of a member whose connection was gone when its join was answered, and its partitions waited for ever.
+		"an instance that is gone when its join is answered": {2098, ``, 66},
 		// kfake's cleaner moved the start of a log that was being read, which Kafka's does not; the simulation makes up for it.
 		"a table that is compacted while it is recovered": {6048, `[{"kind":"night","at":3366000000,"for":82800000000000},` +
 			`{"kind":"kill","place":"mail-0","at":7280000000,"point":"offsets_added","n":1},` +

@@ -270,23 +270,27 @@ func TestADecisionThatWasMadeAgain(t *testing.T) {
 	}
 }
 
-// A row remembers the last commands of its key: a repetition from within is never decided again, one from further back may be.
-func TestARepetitionIsDecidedOnceWithinTheWindow(t *testing.T) {
+// A row remembers the last commands of its key: a repetition from within is never decided again, and no other body under its id; one from further
+// back may be.
+func TestAnIDIsDecidedOnceWithinTheWindow(t *testing.T) {
 	t.Parallel()
-	for between, want := range map[int]int{window - 1: 1, window: 0} {
+	for c, want := range map[struct {
+		between int
+		body    string
+	}]int{{window - 1, "p"}: 1, {window, "p"}: 0, {window - 1, "other"}: 1, {window, "other"}: 0} {
 		a := world()
 		reply := func(key string) *record {
 			return a.add("customer.replies.v1", key, "utopia.customer.CustomerReply", fields{"key": key, "repeat": false, "refusal": ""})
 		}
 		sent := a.log["customer.commands.v1"][0]
 		first := reply("c")
-		for range between {
+		for range c.between {
 			reply("c")
 			reply("another")
 		}
-		a.checkDecidedOnce([]*command{{record: sent, payload: "p", replies: []*record{first}}, {record: sent, payload: "p", replies: []*record{reply("c")}}})
+		a.checkDecidedOnce([]*command{{record: sent, payload: "p", replies: []*record{first}}, {record: sent, payload: c.body, replies: []*record{reply("c")}}})
 		if got := len(a.report.Violations); got != want {
-			t.Errorf("%d commands in between: %d violations, want %d: %+v", between, got, want, a.report.Violations)
+			t.Errorf("%+v: %d violations, want %d: %+v", c, got, want, a.report.Violations)
 		}
 	}
 }

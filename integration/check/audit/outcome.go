@@ -128,7 +128,7 @@ func undecided(r *record) bool {
 }
 
 // checkDecidedOnce checks all sendings of one command id to one key: the first body is decided once and every repetition
-// gets that answer, unless the window has passed; another body is refused because the id is used.
+// gets that answer, and another body is refused because the id is used, unless the window has passed.
 func (a *auditor) checkDecidedOnce(sendings []*command) {
 	decided, bodies := map[string][]*record{}, map[string]bool{}
 	answered := slices.Clone(sendings)
@@ -142,20 +142,20 @@ func (a *auditor) checkDecidedOnce(sendings []*command) {
 		if repeat, _ := reply.body["repeat"].(bool); repeat || undecided(reply) {
 			continue
 		}
-		if before := decided[c.payload]; len(before) > 0 {
-			last := before[len(before)-1]
+		for body, before := range decided {
+			what, last := "the command", before[len(before)-1]
+			if body != c.payload {
+				what = "another command with this id"
+			}
 			if between := a.decidedBetween(last, reply); between < window {
-				a.blame(outcomes, reply, "the command was decided before, at %s/%d@%d, only %d commands of its key ago",
-					last.topic, last.partition, last.offset, between)
+				a.blame(outcomes, reply, "%s was decided before, at %s/%d@%d, only %d commands of its key ago",
+					what, last.topic, last.partition, last.offset, between)
 			}
 			a.count("decided again outside the window", 1)
 		}
 		decided[c.payload] = append(decided[c.payload], reply)
 	}
 	a.count("duplicates", len(sendings)-len(bodies))
-	if len(decided) > 1 {
-		a.blame(outcomes, sendings[0].record, "%d bodies under one command id were decided", len(decided))
-	}
 	for _, c := range sendings {
 		if repeat, _ := c.replies[0].body["repeat"].(bool); repeat {
 			a.checkRepetition(c.replies[0], decided[c.payload], len(decided) > 0)
