@@ -51,6 +51,7 @@ func underLoad(t *testing.T, w *live.World, keepers []*live.Keeper, s uint64) {
 	go func() { sent <- sender.Run(sending, 120) }()
 	random := rand.New(rand.NewPCG(s, 2))
 	w.KillUntil(sending, keepers, random, *kills)
+	w.KillUnfinished(keepers[0])
 	stopSending()
 	if err := <-sent; err != nil {
 		t.Fatalf("the traffic: %v", err)

@@ -42,6 +42,7 @@ func TestKillsChangeNoVerdict(t *testing.T) {
 	sent := make(chan error, 1)
 	go func() { sent <- sender.Run(sending, 120) }()
 	w.KillUntil(sending, keepers, rand.New(rand.NewPCG(s, 2)), atLeast)
+	w.KillUnfinished(keepers[0])
 	stopSending()
 	if err := <-sent; err != nil {
 		t.Fatalf("the traffic: %v", err)

@@ -38,17 +38,7 @@ func TestSlowFaultsChangeNoVerdict(t *testing.T) {
 	fileSize(t, full, 4<<10)
 	asleep := time.Now()
 	w.Until(time.Minute, "an instance stands still with records of a transaction in the log", func() (bool, error) {
-		if !sleeper.Pause() {
-			return false, nil
-		}
-		if sleeper.Unfinished(t.Context()) {
-			time.Sleep(300 * time.Millisecond) // its last words may have been on their way to the broker
-			if sleeper.Unfinished(t.Context()) {
-				return true, nil
-			}
-		}
-		sleeper.Resume()
-		return false, nil
+		return sleeper.PauseUnfinished(t.Context()), nil
 	})
 	for range 3 {
 		stopsInOrder(t, w, stopped)

@@ -16,6 +16,7 @@ import (
 
 	"utopia/integration/live"
 	"utopia/integration/traffic"
+	"utopia/topics"
 )
 
 // TestUpSurvivesKills kills `utopia up --data` with everything in it, broker included, while it works. Nothing that was
@@ -119,6 +120,13 @@ func (u *upProcess) work(sender *traffic.Traffic, after time.Duration) {
 	case err := <-sent:
 		u.w.T.Errorf("the traffic ended before the kill: %v", err)
 	case <-time.After(after):
+	}
+	// A transaction with records in the log, if there is one soon: over all lives there is.
+	for range 100 {
+		if u.w.Unfinished(ctx, topics.CustomerEvents.Name) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	_ = u.cmd.Process.Signal(syscall.SIGKILL)
 	_ = u.cmd.Wait()

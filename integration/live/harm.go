@@ -147,12 +147,37 @@ func (k *Keeper) Unfinished(ctx context.Context) bool {
 	if err != nil || mine.Err != nil || mine.State != "Ongoing" || len(mine.Topics) == 0 {
 		return false
 	}
-	producers, err := k.w.Admin.DescribeProducers(ctx, mine.Topics)
-	unfinished := false
-	producers.EachProducer(func(p kadm.DescribedProducer) {
-		unfinished = unfinished || p.ProducerID == mine.ProducerID && p.CurrentTxnStartOffset >= 0
-	})
-	return err == nil && unfinished
+	return k.w.unfinished(ctx, mine.Topics, func(producer int64) bool { return producer == mine.ProducerID })
+}
+
+// Unfinished tells whether a topic has records of any transaction that has not ended.
+func (w *World) Unfinished(ctx context.Context, topic string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	var all kadm.TopicsSet
+	all.Add(topic)
+	return w.unfinished(ctx, all, func(int64) bool { return true })
+}
+
+func (w *World) unfinished(ctx context.Context, in kadm.TopicsSet, whose func(producer int64) bool) (found bool) {
+	producers, err := w.Admin.DescribeProducers(ctx, in)
+	producers.EachProducer(func(p kadm.DescribedProducer) { found = found || p.CurrentTxnStartOffset >= 0 && whose(p.ProducerID) })
+	return err == nil && found
+}
+
+// PauseUnfinished lets the instance stand still while the log has records of its transaction; false if it had none just now.
+func (k *Keeper) PauseUnfinished(ctx context.Context) bool {
+	if !k.Pause() {
+		return false
+	}
+	if k.Unfinished(ctx) {
+		time.Sleep(300 * time.Millisecond) // its last words may have been on their way to the broker
+		if k.Unfinished(ctx) {
+			return true
+		}
+	}
+	k.Resume()
+	return false
 }
 
 // fenced is what a process says of whose place another has taken.

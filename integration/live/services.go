@@ -129,3 +129,15 @@ func (w *World) KillUntil(ctx context.Context, keepers []*Keeper, random *rand.R
 		keepers[random.IntN(len(keepers))].Kill()
 	}
 }
+
+// KillUnfinished kills an instance while the log has records of its transaction, which a kill at random may never meet.
+func (w *World) KillUnfinished(k *Keeper) {
+	w.T.Helper()
+	w.Until(time.Minute, "an instance is killed with records of a transaction in the log", func() (bool, error) {
+		if !k.PauseUnfinished(w.T.Context()) {
+			return false, nil
+		}
+		k.Kill()
+		return true, nil
+	})
+}

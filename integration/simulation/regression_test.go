@@ -64,6 +64,10 @@ func once() map[string]failure {
 		"another body from outside the window": {2110, `[{"kind":"no registry","at":17262000000,"for":17487000000,"n":1},` +
 			`{"kind":"refuse","at":22618000000,"key":"OffsetFetch","err":"UNSTABLE_OFFSET_COMMIT","n":3},` +
 			`{"kind":"hot key","at":26322000000,"for":23972000000,"n":6}]`, 66},
+		// A client that closes ends its sessions at the brokers first, behind a request that waited for a connection.
+		"a view that stops while it is cut off": {7168, `[{"kind":"cut in","place":"view-0","at":3245000000,"for":30914000000},` +
+			`{"kind":"hot key","at":5672000000,"for":11989000000,"n":2},{"kind":"coordinators","at":17768000000},` +
+			`{"kind":"night","at":18365000000,"for":230400000000000}]`, 66},
 		// kfake forgot the session of a member whose connection was gone when its join was answered, and its partitions waited for ever.
 		"an instance that is gone when its join is answered": {2098, ``, 66},
 		// kfake's cleaner moved the start of a log that was being read, which Kafka's does not; the simulation makes up for it.

@@ -58,7 +58,9 @@ func (s *Sender) start(ctx context.Context, w *schemas.WebhookState, parts []int
 			latest: func() *schemas.WebhookState { return s.latest(w.WebhookID) }, report: s.report, observed: s.cfg.Hooks.Attempt, log: s.log,
 		}
 	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, s.cfg.Client...),
+		kgo.WithContext(run), // otherwise Close would wait for a broker that does not answer
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topics.CustomerChanges.Name: from}),
 		// What retention has removed cannot be told any more; the oldest that is left comes next.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -66,9 +68,9 @@ func (s *Sender) start(ctx context.Context, w *schemas.WebhookState, parts []int
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxBytes(1<<20), kgo.FetchMaxPartitionBytes(128<<10),
 	)...)
 	if err != nil {
+		stop()
 		return nil, fmt.Errorf("webhook reader: %w", err)
 	}
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	k.stop = stop
 	go func() {
 		defer close(k.done)
