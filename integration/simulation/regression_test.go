@@ -68,6 +68,14 @@ func once() map[string]failure {
 		"a view that stops while it is cut off": {7168, `[{"kind":"cut in","place":"view-0","at":3245000000,"for":30914000000},` +
 			`{"kind":"hot key","at":5672000000,"for":11989000000,"n":2},{"kind":"coordinators","at":17768000000},` +
 			`{"kind":"night","at":18365000000,"for":230400000000000}]`, 66},
+		// A row that remembered nothing but refusals was removed after a day: the checker did not know that it forgets.
+		"a repetition after the row is gone": {7213, `[{"kind":"storm","place":"customer-0","at":1421000000,"for":18376000000,"n":5},` +
+			`{"kind":"never back","place":"customer-1","at":2096000000,"point":"offsets_added","n":1},` +
+			`{"kind":"stand still","place":"mail-0","at":8022000000,"for":3366000000},{"kind":"hot key","at":9172000000,"for":7329000000,"n":4},` +
+			`{"kind":"kill","place":"mail-0","at":11454000000,"for":3145000000,"point":"end_answered","n":3},` +
+			`{"kind":"night","at":22540000000,"for":165600000000000}]`, 66},
+		// One unexpected answer to a fetch during a recovery ended the process.
+		"an unexpected answer while a table is recovered": {7343, ``, 66},
 		// kfake forgot the session of a member whose connection was gone when its join was answered, and its partitions waited for ever.
 		"an instance that is gone when its join is answered": {2098, ``, 66},
 		// kfake's cleaner moved the start of a log that was being read, which Kafka's does not; the simulation makes up for it.

@@ -11,6 +11,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/storage"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -77,7 +78,8 @@ type changelog struct {
 	marks    map[topicPartition]int64
 	closed   bool
 
-	active map[topicPartition]*partitionReader // the loop's
+	active     map[topicPartition]*partitionReader // the loop's
+	complained time.Time                           // the loop's
 }
 
 var _ sarama.Consumer = (*changelog)(nil)
@@ -200,11 +202,25 @@ func (c *changelog) dispatch(ctx context.Context, fetches kgo.Fetches) {
 		if len(p.Records) > 0 {
 			c.deliver(ctx, r, delivery{records: p.Records})
 		}
-		if p.Err != nil {
+		var answer *kerr.Error
+		switch {
+		case p.Err == nil:
+		case errors.As(p.Err, &answer) && passes(answer):
+			c.complain(tp, p.Err) // the client asks again
+		default:
 			c.remove(r)
 			c.deliver(ctx, r, delivery{err: fmt.Errorf("read %s/%d: %w", tp.topic, tp.partition, p.Err)})
 		}
 	})
+}
+
+// complain logs an error that may pass, not every time.
+func (c *changelog) complain(tp topicPartition, err error) {
+	if now := time.Now(); now.Sub(c.complained) > 5*time.Second {
+		c.complained = now
+		c.logger.Warn("a log cannot be read; trying again", slog.String("topic", tp.topic), slog.Int("partition", int(tp.partition)),
+			slog.String("error", err.Error()))
+	}
 }
 
 // deliver hands records to their reader. One that has no room for slowAfter is paused, and gets them when it asks for more.

@@ -208,6 +208,23 @@ func TestChangelogSlowPartitionDoesNotBlockTheOthers(t *testing.T) {
 	}
 }
 
+// Whatever went wrong inside a broker may be right the next time: it does not end a recovery.
+func TestChangelogReadsOnAfterWhatPasses(t *testing.T) {
+	c := newLogCluster(t, 1, "t")
+	c.fill(t, "t", 0, 3, 10)
+	refused := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.UnknownServerError, Count: 3})
+	p, err := c.changelog(t).ConsumePartition("t", 0, 0)
+	mustDo(t, err)
+	for i := range int64(3) {
+		if m := next(t, p); m.Offset != i {
+			t.Fatalf("offset %d, want %d", m.Offset, i)
+		}
+	}
+	if refused.Hits() != 3 {
+		t.Errorf("refused %d times", refused.Hits())
+	}
+}
+
 // A reader that is closed and made again at another offset must not see what was fetched for the one before it.
 func TestChangelogReopenedReadersSeeTheirOwnOffsets(t *testing.T) {
 	c := newLogCluster(t, 2, "t")

@@ -313,6 +313,10 @@ func TestWhatElseARowRemembers(t *testing.T) {
 		"a mail of another service": {func(a *auditor) {
 			a.add("mail.replies.v1", "c", "utopia.mail.MailUndeliverable", fields{"sender": "notification"})
 		}, 1},
+		"an end": {func(a *auditor) { // of the row
+			a.log["customer.replies.v1"] = a.log["customer.replies.v1"][:4] // to the first decision
+			a.add("customer.replies.v1", "c", "utopia.customer.CustomerReply", fields{"key": "c", "outcome": "accepted", "commandId": "due/c/ForgetUnknownCustomer/1"})
+		}, 0},
 		"another body": {func(a *auditor) {
 			a.add("customer.replies.v1", "c", "utopia.customer.CustomerReply", fields{"key": "c", "repeat": false, "refusal": "id_reused"})
 		}, 0},

@@ -73,7 +73,8 @@ func (a *auditor) checkOutcomes(s service) {
 const window = 32
 
 // decidedBetween counts what a row may have remembered between two replies to commands of its key: the commands that were answered for the first
-// time, and, of a customer, the facts about it and the fates of its mails, all of them, because no order exists between the topics.
+// time, and, of a customer, the facts about it and the fates of its mails, all of them, because no order exists between the topics. A row that was
+// removed in between remembers nothing.
 func (a *auditor) decidedBetween(before, after *record) (n int) {
 	if before.partition != after.partition {
 		return 0
@@ -90,9 +91,13 @@ func (a *auditor) decidedBetween(before, after *record) (n int) {
 		if r.partition != before.partition || r.offset <= before.offset || r.offset >= after.offset || text(r.body["key"]) != key {
 			continue
 		}
-		if repeat, _ := r.body["repeat"].(bool); !repeat && text(r.body["refusal"]) != notDue && strings.HasSuffix(r.name, "Reply") {
-			n++
+		if repeat, _ := r.body["repeat"].(bool); repeat || text(r.body["refusal"]) == notDue || !strings.HasSuffix(r.name, "Reply") {
+			continue
 		}
+		if text(r.body["outcome"]) == "accepted" && strings.HasPrefix(text(r.body["commandId"]), "due/"+key+"/Forget") {
+			return window
+		}
+		n++
 	}
 	return n
 }
