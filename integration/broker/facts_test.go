@@ -33,7 +33,7 @@ func TestFacts(t *testing.T) {
 		{"who timed out starts over, who was replaced ends", timedOutOrReplaced},
 		{"who comes back in time takes nobody's partitions", comesBackInTime},
 		{"open offsets are told to nobody", offsetsWaitForTheEnd},
-		{"who waits for an answer gives up in time", func(t *testing.T, w *live.World) { givesUp(t, c, w) }},
+		{"who waits for an answer gives up in time", func(t *testing.T, w *live.World) { t.Helper(); givesUp(t, c, w) }},
 		{"a deletion outlives its tombstone", tombstoneGone},
 		{"lost offsets are a refusal that says how to go on", offsetsLost},
 		{"a deleted topic ends the processor and is a refusal", topicDeleted},

@@ -37,7 +37,7 @@ func parent(dir string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Fprintln(os.Stdout, c.Brokers())
+	_, _ = fmt.Fprintln(os.Stdout, c.Brokers())
 	select {}
 }
 

@@ -131,7 +131,9 @@ func (u *upProcess) work(sender *traffic.Traffic, after time.Duration) {
 	_ = u.cmd.Process.Signal(syscall.SIGKILL)
 	_ = u.cmd.Wait()
 	cancel()
-	<-sent // whatever the last record met: it counts only if it was acknowledged
+	if err := <-sent; err != nil { // the last record counts only if it was acknowledged
+		u.w.T.Logf("the traffic ended with the process: %v", err)
+	}
 }
 
 // stop ends it in order.
