@@ -202,11 +202,10 @@ func (c *changelog) dispatch(ctx context.Context, fetches kgo.Fetches) {
 		if len(p.Records) > 0 {
 			c.deliver(ctx, r, delivery{records: p.Records})
 		}
-		var answer *kerr.Error
 		switch {
 		case p.Err == nil:
-		case errors.As(p.Err, &answer) && passes(answer):
-			c.complain(tp, p.Err) // the client asks again
+		case errors.Is(p.Err, kerr.UnknownServerError): // whatever went wrong in a broker, once or always: the client asks again
+			c.complain(tp, p.Err)
 		default:
 			c.remove(r)
 			c.deliver(ctx, r, delivery{err: fmt.Errorf("read %s/%d: %w", tp.topic, tp.partition, p.Err)})
