@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +21,7 @@ import (
 	"utopia/cmd/internal/smtpd"
 	"utopia/cmd/internal/system"
 	"utopia/cmd/internal/system/systemtest"
+	"utopia/cmd/utopia/scripttest"
 	"utopia/topics"
 )
 
@@ -41,7 +39,7 @@ func TestMain(m *testing.M) {
 func TestScriptsWithoutCluster(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script/alone", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "cluster": startCluster, "registry": startRegistry, "setting": setTopic},
+		Cmds: map[string]scripttest.Command{"exits": scripttest.Exits, "cluster": startCluster, "registry": startRegistry, "setting": setTopic},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("UTOPIA_BROKERS", "127.0.0.1:1")
 			env.Setenv("UTOPIA_REGISTRY", "http://127.0.0.1:1")
@@ -57,13 +55,12 @@ func TestScripts(t *testing.T) {
 	s := systemtest.Start(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script/system", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"link":   func(ts *testscript.TestScript, _ bool, args []string) { takeLink(ts, s, args) },
-			"raw":    func(ts *testscript.TestScript, _ bool, args []string) { produceRaw(ts, s, args) },
-			"value":  takeValue,
-			"people": writePeople,
-		},
+		Cmds: scripttest.System{
+			Produce: func(ctx context.Context, r *kgo.Record) error { return produce(ctx, s, r) },
+			Link: func(ctx context.Context, purpose, address string) (string, error) {
+				return link(ctx, s, purpose, address)
+			},
+		}.Commands(),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("UTOPIA_BROKERS", s.Broker)
 			env.Setenv("UTOPIA_REGISTRY", s.RegistryURL)
@@ -73,26 +70,6 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
-}
-
-// exits runs a command and compares its exit code: exits CODE COMMAND ARGS...
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE COMMAND ARGS...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	var exit *exec.ExitError
-	switch err := ts.Exec(args[1], args[2:]...); {
-	case errors.As(err, &exit):
-		got = exit.ExitCode()
-	case err != nil:
-		ts.Fatalf("%v", err)
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
 }
 
 // startCluster starts a broker of the script's own, without any topic:
@@ -134,79 +111,37 @@ func startRegistry(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("UTOPIA_REGISTRY", r.URL())
 }
 
-// takeLink waits for the newest mail to an address with a link of the given
-// purpose, and puts the link into $LINK: link PURPOSE ADDRESS.
-func takeLink(ts *testscript.TestScript, s *system.System, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: link PURPOSE ADDRESS")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	found := ""
-	_, err := s.Inbox.Wait(ctx, func(m smtpd.Mail) bool {
-		if !slices.Contains(m.To, args[1]) {
+// link waits for a mail in the system's inbox.
+func link(ctx context.Context, s *system.System, purpose, address string) (found string, err error) {
+	_, err = s.Inbox.Wait(ctx, func(m smtpd.Mail) bool {
+		if !slices.Contains(m.To, address) {
 			return false
 		}
 		for _, field := range strings.Fields(m.Text) {
 			if !strings.Contains(field, "#") {
 				continue
 			}
-			if c, err := links.Verify(s.Keys, links.Token(field), time.Now()); err == nil && c.Purpose == args[0] {
+			if c, err := links.Verify(s.Keys, links.Token(field), time.Now()); err == nil && c.Purpose == purpose {
 				found = field
 				return true
 			}
 		}
 		return false
 	})
-	ts.Check(err)
-	ts.Setenv("LINK", found)
+	return found, err
 }
 
-// produceRaw stores bytes as they are: raw TOPIC KEY VALUE.
-func produceRaw(ts *testscript.TestScript, s *system.System, args []string) {
-	if len(args) != 3 {
-		ts.Fatalf("usage: raw TOPIC KEY VALUE")
-	}
-	if _, ok := topics.ByName(args[0]); !ok {
-		ts.Fatalf("no topic %s", args[0])
+// produce refuses a topic that is not ours, which the broker would make.
+func produce(ctx context.Context, s *system.System, r *kgo.Record) error {
+	if _, ok := topics.ByName(r.Topic); !ok {
+		return fmt.Errorf("no topic %s", r.Topic)
 	}
 	cl, err := kgo.NewClient(s.Client...)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	ts.Check(cl.ProduceSync(ctx, &kgo.Record{Topic: args[0], Key: []byte(args[1]), Value: []byte(args[2])}).FirstErr())
-}
-
-// writePeople makes a file of JSON lines to import: people FILE N PREFIX.
-func writePeople(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 3 {
-		ts.Fatalf("usage: people FILE N PREFIX")
-	}
-	n, err := strconv.Atoi(args[1])
-	ts.Check(err)
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, `{"id":"%s-%04d","name":"Somebody","email":"%[2]d@%[1]s.example","address":{"country":"NL","city":"Gouda","postCode":"2801 JG","street":"Markt %[2]d"}}`+"\n", args[2], i)
-	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
-}
-
-// takeValue puts the word behind a label of the last output into a variable:
-// value NAME LABEL.
-func takeValue(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: value NAME LABEL")
-	}
-	for l := range strings.Lines(ts.ReadFile("stdout")) {
-		if rest, ok := strings.CutPrefix(l, args[1]); ok {
-			if words := strings.Fields(rest); len(words) > 0 {
-				ts.Setenv(args[0], words[0])
-				return
-			}
-		}
-	}
-	ts.Fatalf("no line begins with %q", args[1])
+	return cl.ProduceSync(ctx, r).FirstErr()
 }
 
 func TestTheWholeTreeTeaches(t *testing.T) {
