@@ -206,6 +206,7 @@ func (c *changelog) dispatch(ctx context.Context, fetches kgo.Fetches) {
 		case p.Err == nil:
 		case errors.Is(p.Err, kerr.UnknownServerError): // whatever went wrong in a broker, once or always: the client asks again
 			c.complain(tp, p.Err)
+			_ = pause(ctx, logsBackoff)
 		default:
 			c.remove(r)
 			c.deliver(ctx, r, delivery{err: fmt.Errorf("read %s/%d: %w", tp.topic, tp.partition, p.Err)})
