@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/cluster"
@@ -46,8 +47,9 @@ func (s *Sender) start(ctx context.Context, w *schemas.WebhookState, parts []int
 	k := &worker{hook: w, lanes: map[int32]*lane{}, done: make(chan struct{})}
 	slots := make(chan struct{}, inFlight)
 	from := map[int32]kgo.Offset{}
+	at := s.offsets(ctx)
 	for _, part := range parts {
-		pos, err := s.place(ctx, w, part)
+		pos, err := s.place(w, part, at)
 		if err != nil {
 			return nil, err
 		}
@@ -169,14 +171,14 @@ func (q *queue) next(ctx context.Context) (*kgo.Record, error) {
 
 // place is where a webhook goes on in a partition: where it was, or else with what happened since it was registered; and before
 // that, if it was asked to be told again.
-func (s *Sender) place(ctx context.Context, w *schemas.WebhookState, part int32) (schemas.WebhookPosition, error) {
+func (s *Sender) place(w *schemas.WebhookState, part int32, at offsetAt) (schemas.WebhookPosition, error) {
 	pos, ok := s.positions.of(w, part)
 	if !ok {
-		at, err := s.offsetAt(ctx, part, w.RegisteredAt)
+		first, err := at(part, w.RegisteredAt)
 		if err != nil {
 			return pos, err
 		}
-		pos = schemas.WebhookPosition{WebhookID: w.WebhookID, Partition: part, RegisteredAt: w.RegisteredAt, Offset: at}
+		pos = schemas.WebhookPosition{WebhookID: w.WebhookID, Partition: part, RegisteredAt: w.RegisteredAt, Offset: first}
 	}
 	if pos.FailingAt < w.ActiveAt {
 		pos.FailingAt, pos.Attempts = 0, 0
@@ -189,8 +191,8 @@ func (s *Sender) place(ctx context.Context, w *schemas.WebhookState, part int32)
 	if again.CustomerID != "" && topics.Partition(again.CustomerID, s.count) != part {
 		return pos, nil
 	}
-	at, err := s.offsetAt(ctx, part, again.FromAt)
-	return rewound(pos, at, again.CustomerID), err
+	first, err := at(part, again.FromAt)
+	return rewound(pos, first, again.CustomerID), err
 }
 
 // rewound is a position from which what begins at offset at is told again. Where two wishes meet, more is told rather than less.
@@ -215,19 +217,28 @@ func rewound(pos schemas.WebhookPosition, at int64, customer string) schemas.Web
 	return pos
 }
 
-// offsetAt is that of the first change at or after a time, in Unix milliseconds, or the end.
-func (s *Sender) offsetAt(ctx context.Context, part int32, ms int64) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	all, err := cluster.OffsetsSince(ctx, s.adm, topics.CustomerChanges.Name, schemas.Time(ms))
-	if err != nil {
-		return 0, fmt.Errorf("offsets of changes: %w", err)
+// offsetAt is that of the first change of a partition at or after a time, in Unix milliseconds, or the end.
+type offsetAt func(part int32, ms int64) (int64, error)
+
+// offsets looks times up, each once for all partitions.
+func (s *Sender) offsets(ctx context.Context) offsetAt {
+	known := map[int64]kadm.ListedOffsets{}
+	return func(part int32, ms int64) (int64, error) {
+		if known[ms] == nil {
+			limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+			defer cancel()
+			all, err := cluster.OffsetsSince(limited, s.adm, topics.CustomerChanges.Name, schemas.Time(ms))
+			if err != nil {
+				return 0, fmt.Errorf("offsets of changes: %w", err)
+			}
+			known[ms] = all
+		}
+		o, ok := known[ms].Lookup(topics.CustomerChanges.Name, part)
+		if !ok {
+			return 0, fmt.Errorf("offsets of changes: %w: partition %d", errUnlisted, part)
+		}
+		return o.Offset, nil
 	}
-	o, ok := all.Lookup(topics.CustomerChanges.Name, part)
-	if !ok {
-		return 0, fmt.Errorf("offsets of changes: %w: partition %d", errUnlisted, part)
-	}
-	return o.Offset, nil
 }
 
 // called says whether a webhook is to be called.
