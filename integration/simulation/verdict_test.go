@@ -4,6 +4,7 @@ package simulation
 
 import (
 	"bytes"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"utopia/integration/check/audit"
 	"utopia/integration/traffic"
+	"utopia/processors/eos"
 )
 
 // How long a healed system may take. Members that were killed are noticed after the session time-out, and the fake broker may wait for the
@@ -97,15 +99,25 @@ func (w *world) rest() {
 func (w *world) readEverything() {
 	for _, group := range processors4() {
 		for key := range w.last(group + "-table") {
-			for _, name := range places() {
-				if p := w.places[name].now.Load().proc.Load(); p != nil && service(name) == group {
-					_, _ = p.Get(key) // compareRows looks at what it says
-				}
+			for _, p := range w.running(group) {
+				_, _ = p.Get(key) // compareRows looks at what it says
 			}
 		}
 	}
 	time.Sleep(5 * time.Second)
 	w.rest()
+}
+
+// running are the instances of a group that are there now, by name.
+func (w *world) running(group string) iter.Seq2[string, *eos.Processor] {
+	return func(yield func(string, *eos.Processor) bool) {
+		for _, name := range places() {
+			p := w.places[name].now.Load().proc.Load()
+			if p != nil && service(name) == group && !yield(name, p) {
+				return
+			}
+		}
+	}
 }
 
 // compareRows compares the rows that the owners serve with the changelogs, byte for byte.
@@ -117,11 +129,7 @@ func (w *world) compareRows(invariant string) {
 		rows := w.last(group + "-table")
 		for _, key := range slices.Sorted(maps.Keys(rows)) {
 			owners := 0
-			for _, name := range places() {
-				p := w.places[name].now.Load().proc.Load()
-				if service(name) != group || p == nil {
-					continue
-				}
+			for name, p := range w.running(group) {
 				got, err := p.Get(key)
 				if err != nil {
 					continue // another instance's
