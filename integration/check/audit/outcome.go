@@ -81,8 +81,13 @@ func (a *auditor) decidedBetween(before, after *record) (n int) {
 	}
 	key := text(before.body["key"])
 	if before.topic == "customer.replies.v1" {
-		for _, r := range slices.Concat(a.log["crm.changes.v1"], a.log["mail.replies.v1"]) {
-			if r.key == key && (r.topic == "crm.changes.v1" || isFate(r)) {
+		for _, r := range a.log["crm.changes.v1"] {
+			if r.key == key {
+				n++
+			}
+		}
+		for _, r := range a.log["mail.replies.v1"] {
+			if r.key == key && isFate(r) {
 				n++
 			}
 		}
