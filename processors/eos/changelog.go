@@ -20,11 +20,12 @@ const (
 	// that found no room, and one in the client.
 	changelogFetchBytes     = 8 << 20
 	changelogPartitionBytes = 512 << 10
-	// goodbye is how long closing may take to end the sessions at the brokers, which would forget them anyway.
-	goodbye = time.Second
 
 	// slowAfter is how long the reader waits for room before it stops fetching a partition and serves the others.
 	slowAfter = 25 * time.Millisecond
+
+	// goodbye is how long closing may take to end the sessions at the brokers, which would forget them anyway.
+	goodbye = time.Second
 )
 
 // markerKey marks the message that stands for a transaction marker. No key of a table begins with a zero byte.
