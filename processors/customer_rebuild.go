@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/processors/customer"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -65,12 +66,12 @@ type RebuildReport struct {
 //
 // One partition is in memory at a time. Errors: ErrProcessorRuns, ErrEventsIncomplete, and what the cluster answers.
 func RebuildCustomer(ctx context.Context, o RebuildOptions) (*RebuildReport, error) {
-	client, err := kgo.NewClient(o.Client...)
+	client, err := kafkaclient.New(ctx, o.Client...)
 	if err != nil {
 		return nil, fmt.Errorf("rebuild: %w", err)
 	}
 	defer client.Close()
-	b := &rebuild{o: o, admin: kadm.NewClient(client), report: &RebuildReport{}}
+	b := &rebuild{o: o, admin: kadm.NewClient(client.Client), report: &RebuildReport{}}
 	if o.Apply {
 		if err := b.stopped(ctx); err != nil {
 			return nil, err

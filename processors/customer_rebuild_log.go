@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/processors/customer"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -73,7 +74,7 @@ func (b *rebuild) read(ctx context.Context, topic string, p int32, each func(*kg
 	if start.Offset >= end {
 		return nil
 	}
-	client, err := kgo.NewClient(append(append([]kgo.Opt{}, b.o.Client...),
+	client, err := kafkaclient.New(ctx, append(append([]kgo.Opt{}, b.o.Client...),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {p: kgo.NewOffset().At(start.Offset)}}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // the last record before the end is a commit marker: without it the end is never seen
@@ -183,7 +184,7 @@ func (b *rebuild) recordsOf(p int32, key string, row *liveRow, f *folded) ([]*kg
 
 // commit writes records in one transaction: a reader sees a row and its public state together, or neither.
 func (b *rebuild) commit(ctx context.Context, records []*kgo.Record) error {
-	client, err := kgo.NewClient(append(append([]kgo.Opt{}, b.o.Client...),
+	client, err := kafkaclient.New(ctx, append(append([]kgo.Opt{}, b.o.Client...),
 		kgo.TransactionalID(topics.Customer+"-rebuild"),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 	)...)

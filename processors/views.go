@@ -75,14 +75,25 @@ func newView[T schemas.Record](
 		return nil, fmt.Errorf("view of %s: %w", topic.Name, err)
 	}
 	v := &View[T]{codec: codec, version: version, aggregate: aggregate}
-	cfg := eos.ViewConfig{Client: o.Client, Topic: topic.Name, Dir: o.Dir, FS: o.FS, Logger: o.Logger, IndexVersion: indexVersion}
-	if index != nil {
-		cfg.Index = func(_ string, value []byte) []string {
-			row, err := v.decode(value)
-			if err != nil {
-				return nil
+	cfg := eos.ViewConfig{
+		Client: o.Client, Topic: topic.Name, Dir: o.Dir, FS: o.FS, Logger: o.Logger, IndexVersion: indexVersion,
+		Admit: func(value []byte) error { // so that no row is taken whose schema is not known yet: queries could not read it, and nobody would find it
+			if _, err := codec.Key(value); errors.Is(err, schemas.ErrRegistryDown) {
+				return fmt.Errorf("%w: %w", eos.ErrBlocked, err)
 			}
-			return index(row)
+			return nil
+		},
+	}
+	if index != nil {
+		cfg.Index = func(_ string, value []byte) ([]string, error) {
+			row, err := v.decode(value)
+			switch {
+			case errors.Is(err, schemas.ErrRegistryDown):
+				return nil, err // a row from an earlier process
+			case err != nil:
+				return nil, nil //nolint:nilerr // one that nobody can read
+			}
+			return index(row), nil
 		}
 	}
 	if o.change != nil {

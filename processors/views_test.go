@@ -204,3 +204,20 @@ func TestEveryServiceHasAView(t *testing.T) {
 		t.Errorf("mail: %+v, %v", m, err)
 	}
 }
+
+// A row whose schema cannot be looked up is taken when it can: otherwise nobody would ever find it.
+func TestASearchFindsWhoCameWhileTheRegistryWasAway(t *testing.T) {
+	w := newWindow(t)
+	w.write(kgo.TryCommit, topics.CustomerState, map[string]schemas.Record{"c-1": person("c-1", "ada@example.com", 1)})
+	w.ids.Break(errors.New("unplugged"))
+	v, err := NewCustomerView(w.options())
+	runView(w, v, err)
+	time.Sleep(200 * time.Millisecond) // or it would not have met the row
+	w.ids.Break(nil)
+	if _, err := v.After(w.patience(), Receipt{Aggregate: "customer", Key: "c-1", Version: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := ByEmail(v, "ada@example.com"); err != nil || !slices.Equal(ids, []string{"c-1"}) {
+		t.Errorf("found %v, %v", ids, err)
+	}
+}

@@ -9,12 +9,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/acl"
 	"utopia/cmd/internal/cli"
 	"utopia/cmd/internal/config"
 	"utopia/cmd/internal/run"
+	"utopia/processors/kafkaclient"
 )
 
 func (a *app) aclCommand() *cobra.Command {
@@ -109,9 +109,9 @@ needs a principal that may describe and alter the cluster.`,
 		if err != nil {
 			return err
 		}
-		cl, err := kgo.NewClient(s.opts...)
+		cl, err := kafkaclient.New(ctx, s.opts...)
 		if err != nil {
-			return fmt.Errorf("kafka client: %w", err)
+			return err
 		}
 		defer cl.Close()
 		granted, there := 0, 0

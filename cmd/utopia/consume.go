@@ -121,7 +121,7 @@ func (s *session) consume(ctx context.Context, r cluster.Range, f consumeFlags, 
 // partitionOf returns where the records of a key are. Records that a foreign
 // partitioner put elsewhere are found with --partition.
 func (s *session) partitionOf(ctx context.Context, topic, key string) (p int32, err error) {
-	err = s.admin(func(adm *kadm.Client) error {
+	err = s.admin(ctx, func(adm *kadm.Client) error {
 		details, err := adm.ListTopics(ctx, topic)
 		if err != nil {
 			return err

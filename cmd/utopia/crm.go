@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -11,6 +10,7 @@ import (
 	"utopia/cmd/internal/cli"
 	"utopia/cmd/internal/config"
 	"utopia/cmd/internal/run"
+	"utopia/processors/kafkaclient"
 	"utopia/processors/postal"
 	"utopia/schemas"
 	"utopia/topics"
@@ -103,15 +103,15 @@ func (s *session) publish(ctx context.Context, f *schemas.AddressChanged, out fo
 	if err != nil {
 		return err
 	}
-	cl, err := kgo.NewClient(s.opts...)
+	cl, err := kafkaclient.New(ctx, s.opts...)
 	if err != nil {
-		return fmt.Errorf("kafka client: %w", err)
+		return err
 	}
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
 	rec := &kgo.Record{Topic: topics.CRMChanges.Name, Key: []byte(f.CustomerID), Value: value}
-	if err := store(ctx, cl, rec); err != nil {
+	if err := store(ctx, cl.Client, rec); err != nil {
 		return err
 	}
 	p := produced{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Key: f.CustomerID}

@@ -38,7 +38,7 @@ func (a *app) offsetsShowCommand() *cobra.Command {
 	out := output(cmd)
 	return a.connected(cmd, config.Kafka, nil, func(ctx context.Context, s *session, args []string) error {
 		var offsets []cluster.PartitionOffset
-		err := s.admin(func(adm *kadm.Client) (err error) {
+		err := s.admin(ctx, func(adm *kadm.Client) (err error) {
 			offsets, err = cluster.Offsets(ctx, adm, args[0])
 			return err
 		})
@@ -82,7 +82,7 @@ utopia offsets set billing --topic billing.commands.v1 \
 	complete(cmd, "to", "start", "end")
 	out := output(cmd)
 	return a.connected(cmd, config.Kafka, nil, func(ctx context.Context, s *session, args []string) error {
-		return s.admin(func(adm *kadm.Client) error {
+		return s.admin(ctx, func(adm *kadm.Client) error {
 			moves, err := cluster.PlanMoves(ctx, adm, args[0], topic, partition, to)
 			if err != nil {
 				return usageIfUnknownGroup(err)

@@ -15,6 +15,7 @@ import (
 	"utopia/cmd/internal/cli"
 	"utopia/cmd/internal/config"
 	"utopia/cmd/internal/run"
+	"utopia/processors/kafkaclient"
 	"utopia/topics"
 )
 
@@ -89,9 +90,9 @@ func (s *session) produce(ctx context.Context, w *writer, in io.Reader, done fun
 	if err := w.open(registry); err != nil {
 		return err
 	}
-	cl, err := kgo.NewClient(append(s.opts, kgo.ProducerBatchMaxBytes(topics.BatchBytes))...)
+	cl, err := kafkaclient.New(ctx, append(s.opts, kgo.ProducerBatchMaxBytes(topics.BatchBytes))...)
 	if err != nil {
-		return fmt.Errorf("kafka client: %w", err)
+		return err
 	}
 	defer cl.Close()
 	decoder := json.NewDecoder(in)
@@ -113,7 +114,7 @@ func (s *session) produce(ctx context.Context, w *writer, in io.Reader, done fun
 			return fmt.Errorf("record %d: %w", n, err)
 		}
 		rec := &kgo.Record{Topic: w.topic.Name, Key: []byte(key), Value: value}
-		if err := store(ctx, cl, rec); err != nil {
+		if err := store(ctx, cl.Client, rec); err != nil {
 			return fmt.Errorf("record %d: %w", n, err)
 		}
 		if err := done(produced{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Key: key, CommandID: id}); err != nil {

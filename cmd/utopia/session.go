@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/config"
+	"utopia/processors/kafkaclient"
 )
 
 // session is one command's connection to the cluster.
@@ -85,9 +86,9 @@ func (a *app) open(cmd *cobra.Command, cfg *config.Config) (*session, error) {
 // reach asks for one answer of a broker, so that a cluster that is down, or a
 // wrong password, is one clear sentence and not a silence.
 func (s *session) reach(ctx context.Context) error {
-	cl, err := kgo.NewClient(s.opts...)
+	cl, err := kafkaclient.New(ctx, s.opts...)
 	if err != nil {
-		return fmt.Errorf("kafka client: %w", err)
+		return err
 	}
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
@@ -102,11 +103,11 @@ func (s *session) reach(ctx context.Context) error {
 }
 
 // admin calls f with an admin client.
-func (s *session) admin(f func(*kadm.Client) error) error {
-	cl, err := kgo.NewClient(s.opts...)
+func (s *session) admin(ctx context.Context, f func(*kadm.Client) error) error {
+	cl, err := kafkaclient.New(ctx, s.opts...)
 	if err != nil {
-		return fmt.Errorf("kafka client: %w", err)
+		return err
 	}
 	defer cl.Close()
-	return f(kadm.NewClient(cl))
+	return f(kadm.NewClient(cl.Client))
 }

@@ -145,7 +145,7 @@ func (a *app) topicsPlanCommand() *cobra.Command {
 }
 
 func (s *session) plan(ctx context.Context, sizes cluster.Sizes) (plan cluster.Plan, err error) {
-	err = s.admin(func(adm *kadm.Client) error {
+	err = s.admin(ctx, func(adm *kadm.Client) error {
 		plan, err = cluster.Compare(ctx, adm, topics.All(), sizes)
 		return err
 	})
@@ -183,7 +183,7 @@ replicas are; 'plan' shows such differences.`,
 			return err
 		}
 		a.printPlan(plan)
-		return s.admin(func(adm *kadm.Client) error {
+		return s.admin(ctx, func(adm *kadm.Client) error {
 			done := 0
 			err := plan.Apply(ctx, adm, func(cluster.Change) { done++ })
 			if plan.Drifted() {

@@ -58,6 +58,7 @@ func (r *registry) be(mood int) int {
 func (r *registry) ids() (*schemas.Registry, error) {
 	return schemas.NewRegistry(schemas.RegistryConfig{
 		URLs: []string{"http://registry"}, Options: []sr.ClientOpt{sr.HTTPClient(&http.Client{Transport: r})},
+		Patience: 250 * time.Millisecond, // as cmd/internal/service has it
 	})
 }
 

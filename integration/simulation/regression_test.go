@@ -76,6 +76,9 @@ func once() map[string]failure {
 			`{"kind":"night","at":22540000000,"for":165600000000000}]`, 66},
 		// One unexpected answer to a fetch during a recovery ended the process.
 		"an unexpected answer while a table is recovered": {7343, ``, 66},
+		// A view that was stopped while the registry hung asked it again for each row that it had to write; it also left out of its index whom it could not read.
+		"a view that is stopped while the registry hangs": {13070, `[{"kind":"no registry","at":928000000,"for":13736000000,"n":2},` +
+			`{"kind":"stop","place":"view-0","at":5337000000,"for":10687000000,"n":301615}]`, 68},
 		// kfake forgot the session of a member whose connection was gone when its join was answered, and its partitions waited for ever.
 		"an instance that is gone when its join is answered": {2098, ``, 66},
 		// kfake's cleaner moved the start of a log that was being read, which Kafka's does not; the simulation makes up for it.

@@ -13,6 +13,7 @@ import (
 
 	"utopia/integration/check/audit"
 	"utopia/integration/traffic"
+	"utopia/processors"
 	"utopia/processors/eos"
 )
 
@@ -146,7 +147,7 @@ func (w *world) compareRows(invariant string) {
 	}
 }
 
-// compareView compares what the view serves with the log, byte for byte.
+// compareView compares what the view serves with the log, byte for byte, and looks for everybody by their e-mail address.
 func (w *world) compareView() {
 	want := w.last(viewed)
 	got := map[string][]byte{}
@@ -158,6 +159,17 @@ func (w *world) compareView() {
 		}
 		return maps.EqualFunc(want, got, bytes.Equal)
 	})
+	for key := range got {
+		row, err := v.Get(key)
+		if err != nil {
+			w.tb.Errorf("I7 view: %s cannot be read: %v", key, err)
+			continue
+		}
+		if found, err := processors.ByEmail(v, row.Email); row.Email != "" && !slices.Contains(found, key) {
+			w.tb.Errorf("I7 view: %s is not found by its e-mail address, but %q, %v", key, found, err)
+		}
+		w.hit("customers looked for")
+	}
 }
 
 // rebuild gives one service new disks, and compares what it reads from the changelog with the changelog.

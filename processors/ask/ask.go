@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -46,7 +47,7 @@ type Config struct {
 // Client asks one service. One client serves many callers at once: it has one reply address, and a reply finds its caller
 // by where the command is in the log.
 type Client struct {
-	cl       *kgo.Client
+	cl       *kafkaclient.Client
 	commands *schemas.Codec
 	replies  *schemas.Codec
 	cfg      Config
@@ -77,9 +78,9 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // markers tell how far reading back has come
 	)
-	cl, err := kgo.NewClient(opts...)
+	cl, err := kafkaclient.New(context.WithoutCancel(ctx), opts...)
 	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
+		return nil, err
 	}
 	c := &Client{
 		cl: cl, commands: commands, replies: replies, cfg: cfg,
@@ -95,33 +96,38 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 
 func (c *Client) run() {
 	defer close(c.done)
+	late := lateReplies{read: c.read}
 	for {
-		fetches := c.cl.PollFetches(context.Background())
+		fetches := late.poll(c.cl.Client)
 		if fetches.IsClientClosed() {
 			return
 		}
-		fetches.EachRecord(c.read)
+		late.take(fetches.Records(), time.Now())
 	}
 }
 
-func (c *Client) read(r *kgo.Record) {
-	if c.memory != nil {
-		defer c.memory.reached(r.Partition, r.Offset+1)
-	}
+// read takes one record; false: its schema cannot be looked up now.
+func (c *Client) read(r *kgo.Record) bool {
 	mine := string(r.Key) == c.address
-	if r.Attrs.IsControl() || (!mine && c.memory == nil) {
-		return
-	}
-	rec, err := c.replies.Decode(r.Value)
-	if err != nil {
-		return // another service's reply, or one newer than this code: its caller is not here
-	}
-	reply, ok := rec.(schemas.Reply)
-	if !ok {
-		return
+	if !r.Attrs.IsControl() && (mine || c.memory != nil) {
+		rec, err := c.replies.Decode(r.Value)
+		if errors.Is(err, schemas.ErrRegistryDown) {
+			return false
+		}
+		// Not a reply: another service's, or one newer than this code: its caller is not here.
+		if reply, ok := rec.(schemas.Reply); ok && err == nil {
+			c.take(reply, r.Timestamp, mine)
+		}
 	}
 	if c.memory != nil {
-		c.memory.add(*reply.Fields(), r.Timestamp)
+		c.memory.reached(r.Partition, r.Offset+1)
+	}
+	return true
+}
+
+func (c *Client) take(reply schemas.Reply, at time.Time, mine bool) {
+	if c.memory != nil {
+		c.memory.add(*reply.Fields(), at)
 	}
 	if mine {
 		c.deliver(*reply.Fields())

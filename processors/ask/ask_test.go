@@ -156,6 +156,45 @@ func TestACommandKeepsTheIDItsSenderChose(t *testing.T) {
 	}
 }
 
+// A reply is somebody's only answer: while its schema cannot be looked up, it is kept.
+func TestAReplyThatCannotBeReadYet(t *testing.T) {
+	opts, ids := setup(t)
+	asked, answer := make(chan struct{}, 1), make(chan struct{})
+	service(t, opts, ids, func(schemas.Command) (string, bool) {
+		asked <- struct{}{}
+		<-answer
+		return "", false
+	})
+	registry := schemas.NewMemoryIDs()
+	c, err := ask.New(t.Context(), ask.Config{
+		Client: opts, IDs: registry, Commands: topics.CustomerCommands, Replies: topics.CustomerReplies, Remember: 10, Back: time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	outcome := make(chan error, 1)
+	go func() {
+		_, err := c.Ask(t.Context(), "c-1", &schemas.CloseCustomer{CustomerID: "c-1", Meta: schemas.Metadata{CommandID: "mine"}})
+		outcome <- err
+	}()
+	<-asked
+	registry.Break(errors.New("unplugged"))
+	close(answer)
+	select {
+	case err := <-outcome:
+		t.Fatalf("an answer that nobody can read: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	registry.Break(nil)
+	if err := <-outcome; err != nil {
+		t.Error(err)
+	}
+	if found, _, all := c.Outcome("mine"); len(found) != 1 || !all {
+		t.Errorf("remembered: %v, %v", found, all)
+	}
+}
+
 func TestAMissingTopicIsSaidAtOnce(t *testing.T) {
 	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {

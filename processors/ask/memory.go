@@ -19,7 +19,7 @@ import (
 // listen assigns what is to be read: the partition of the reply address from its end, or, with a memory, all of them from
 // some time ago.
 func (c *Client) listen(ctx context.Context) error {
-	adm, name := kadm.NewClient(c.cl), c.cfg.Replies.Name
+	adm, name := kadm.NewClient(c.cl.Client), c.cfg.Replies.Name
 	ends, err := adm.ListEndOffsets(ctx, name)
 	if err != nil {
 		return fmt.Errorf("end of %s: %w", name, err)

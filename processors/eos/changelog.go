@@ -13,6 +13,8 @@ import (
 	"github.com/lovoo/goka/storage"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"utopia/processors/kafkaclient"
 )
 
 const (
@@ -23,9 +25,6 @@ const (
 
 	// slowAfter is how long the reader waits for room before it stops fetching a partition and serves the others.
 	slowAfter = 25 * time.Millisecond
-
-	// goodbye is how long closing may take to end the sessions at the brokers, which would forget them anyway.
-	goodbye = time.Second
 )
 
 // markerKey marks the message that stands for a transaction marker. No key of a table begins with a zero byte.
@@ -66,11 +65,10 @@ func skipMarkers(_ goka.UpdateContext, s storage.Storage, key string, value []by
 // One client reads all partitions, and one goroutine owns its assignment, so that nothing polled before a partition was removed can reach who reads
 // it next. A partition whose reader is slow is paused; the others go on.
 type changelog struct {
-	client  *kgo.Client
-	abandon context.CancelFunc // ends the client's own context
-	logger  *slog.Logger
-	stop    context.CancelFunc
-	ended   chan struct{}
+	client *kafkaclient.Client
+	logger *slog.Logger
+	stop   context.CancelFunc
+	ended  chan struct{}
 
 	mu       sync.Mutex
 	readers  map[topicPartition]*partitionReader
@@ -99,15 +97,12 @@ func newChangelog(ctx context.Context, o changelogOptions) (*changelog, error) {
 	if o.uncommitted {
 		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
 	}
-	life, abandon := context.WithCancel(context.WithoutCancel(ctx))
-	client, err := kgo.NewClient(append(opts, kgo.WithContext(life))...)
+	client, err := kafkaclient.New(ctx, opts...)
 	if err != nil {
-		abandon()
-		return nil, fmt.Errorf("make the changelog client: %w", err)
+		return nil, fmt.Errorf("changelog: %w", err)
 	}
 	c := &changelog{
 		client:  client,
-		abandon: abandon,
 		logger:  o.logger,
 		ended:   make(chan struct{}),
 		readers: make(map[topicPartition]*partitionReader),
@@ -319,12 +314,7 @@ func (c *changelog) Close() error {
 	for _, r := range c.active { // the client may still begin to read what it was told shortly before, also while it closes
 		c.client.RemoveConsumePartitions(r.tp.asMap())
 	}
-	// The client ends its fetch sessions first. That request waits for those before it, whatever its context says: perhaps for a connection to a
-	// broker that is away.
-	late := time.AfterFunc(goodbye, c.abandon)
 	c.client.Close()
-	late.Stop()
-	c.abandon()
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/processors/kafkaclient"
 	"utopia/topics"
 )
 
@@ -78,13 +79,13 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 	}
 	p.log = p.log.With(slog.String("instance", p.instance))
 
-	client, err := kgo.NewClient(slices.Concat(p.cfg.Client, []kgo.Opt{kgo.MetadataMinAge(100 * time.Millisecond), kgo.DisableClientMetrics()})...)
+	client, err := kafkaclient.New(context.WithoutCancel(ctx), slices.Concat(p.cfg.Client, []kgo.Opt{kgo.MetadataMinAge(100 * time.Millisecond), kgo.DisableClientMetrics()})...)
 	if err != nil {
 		return fmt.Errorf("configure the connection to Kafka: %w", err)
 	}
 	defer client.Close()
-	p.adm = kadm.NewClient(client)
-	p.logs = newTableLogs(client, p.log)
+	p.adm = kadm.NewClient(client.Client)
+	p.logs = newTableLogs(client.Client, p.log)
 
 	stop, halt := context.WithCancel(ctx)
 	defer halt()

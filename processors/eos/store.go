@@ -47,9 +47,10 @@ type storeOptions struct {
 	// cacheBytes bounds the row cache of all partitions of the table together; 0 means 32 MiB.
 	cacheBytes int
 
-	// due and index give a row's deadlines and look-up entries; nil for none. Both may be called from any goroutine.
+	// due and index give a row's deadlines and look-up entries; nil for none. Both may be called from any goroutine. A row is not written whose entries
+	// cannot be told.
 	due   func(key string, row []byte) []Deadline
-	index func(key string, value []byte) []string
+	index func(key string, value []byte) ([]string, error)
 
 	// indexVersion names what due and index compute; entries of another version on disk are replaced after recovery.
 	indexVersion string

@@ -156,7 +156,8 @@ func (p Place) seek() string {
 // first is the first entry of a hit's row that has the prefix.
 func (s *store) first(h Hit, prefix string) string {
 	first := h.Entry
-	for _, entry := range s.entries(h.Key, h.Row) {
+	entries, _ := s.entries(h.Key, h.Row) // scan has had them
+	for _, entry := range entries {
 		if strings.HasPrefix(entry, prefix) && entry < first {
 			first = entry
 		}
@@ -192,7 +193,14 @@ func (s *store) scan(prefix, from string, each func(Hit) bool) (more bool, err e
 		if h.Row, err = s.committed(h.Key); err != nil {
 			return false, err
 		}
-		if h.Row == nil || !slices.Contains(s.entries(h.Key, h.Row), h.Entry) {
+		if h.Row == nil {
+			continue // deleted since, and not written yet
+		}
+		entries, err := s.entries(h.Key, h.Row)
+		if err != nil {
+			return false, err
+		}
+		if !slices.Contains(entries, h.Entry) {
 			continue // committed since, and not written yet
 		}
 		if !each(h) {

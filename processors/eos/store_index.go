@@ -53,9 +53,11 @@ func (s *store) appendHints(b *pebble.Batch, key string, value []byte) int64 {
 }
 
 // appendEntries writes the look-up entries of a row, and removes those of was, which it replaces (nil: none).
-func (s *store) appendEntries(b *pebble.Batch, key string, value []byte, was []string) (is []string) {
+func (s *store) appendEntries(b *pebble.Batch, key string, value []byte, was []string) (is []string, err error) {
 	if value != nil {
-		is = s.entries(key, value)
+		if is, err = s.entries(key, value); err != nil {
+			return nil, err
+		}
 	}
 	for _, entry := range was {
 		if !slices.Contains(is, entry) {
@@ -67,12 +69,16 @@ func (s *store) appendEntries(b *pebble.Batch, key string, value []byte, was []s
 			_ = b.Set(append(s.indexPrefix(entry), key...), nil, nil)
 		}
 	}
-	return is
+	return is, nil
 }
 
 // entries are the look-up entries of a row. One with a zero byte would end where it does not, and is none.
-func (s *store) entries(key string, row []byte) []string {
-	return slices.DeleteFunc(s.o.index(key, row), func(entry string) bool { return strings.IndexByte(entry, 0) >= 0 })
+func (s *store) entries(key string, row []byte) ([]string, error) {
+	all, err := s.o.index(key, row)
+	if err != nil {
+		return nil, fmt.Errorf("look-up entries of %q: %w", key, err)
+	}
+	return slices.DeleteFunc(all, func(entry string) bool { return strings.IndexByte(entry, 0) >= 0 }), nil
 }
 
 // replaced are the look-up entries of the row that Pebble has of a key.
@@ -81,7 +87,7 @@ func (s *store) replaced(key string) ([]string, error) {
 	if err != nil || row == nil {
 		return nil, err
 	}
-	return s.entries(key, row), nil
+	return s.entries(key, row)
 }
 
 // indexName is what the index on disk is called: what it holds, and its layout if it has look-up entries.
@@ -135,7 +141,9 @@ func (s *store) rebuildIndex(ctx context.Context) error {
 		key := string(it.Key()[5:])
 		s.appendHints(b, key, it.Value())
 		if s.o.index != nil {
-			s.appendEntries(b, key, it.Value(), nil)
+			if _, err := s.appendEntries(b, key, it.Value(), nil); err != nil {
+				return err
+			}
 		}
 		if n++; n%lookAround == 0 && ctx.Err() != nil {
 			return ctx.Err()

@@ -187,8 +187,9 @@ func (s *store) indexBulk(key string, value []byte) error {
 	if s.bulkEntries == nil {
 		s.bulkEntries = make(map[string][]string)
 	}
-	s.bulkEntries[key] = s.appendEntries(s.bulk, key, value, was)
-	return nil
+	is, err := s.appendEntries(s.bulk, key, value, was)
+	s.bulkEntries[key] = is
+	return err
 }
 
 // setBulkOffset ends the row that putBulk wrote. A batch ends here and nowhere else, so that its rows and its offset agree. The caller holds mu.

@@ -169,7 +169,9 @@ func (s *store) apply(rows []rowWrite, at position) (earliest int64, err error) 
 			if err != nil {
 				return 0, err
 			}
-			s.appendEntries(b, rows[i].key, rows[i].value, was)
+			if _, err := s.appendEntries(b, rows[i].key, rows[i].value, was); err != nil {
+				return 0, err
+			}
 		}
 	}
 	if err := s.appendPosition(b, at); err != nil {

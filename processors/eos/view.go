@@ -51,8 +51,12 @@ type ViewConfig struct {
 
 	// Index gives the look-up entries of a row, nil for none. It must depend on its arguments only. IndexVersion names what it computes: rows on
 	// disk are indexed again when it changes.
-	Index        func(key string, value []byte) []string
+	Index        func(key string, value []byte) ([]string, error)
 	IndexVersion string
+
+	// Admit is asked before a row is taken; nil takes all. While its error wraps ErrBlocked the view reads no further in that partition and answers from what it
+	// has: what Index and readers of the row need is not there, such as a schema that the registry has and this process does not. Other errors do not matter.
+	Admit func(value []byte) error
 
 	CacheBytes int // of the rows' cache; 0 means 32 MiB
 	Logger     *slog.Logger

@@ -13,8 +13,8 @@ import (
 	"github.com/lovoo/goka"
 	gokacodec "github.com/lovoo/goka/codec"
 	"github.com/lovoo/goka/storage"
-	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/processors/kafkaclient"
 	"utopia/topics"
 )
 
@@ -53,8 +53,11 @@ func (v *View) Run(ctx context.Context) error {
 		dir = fs.PathJoin(dir, v.cfg.Topic)
 	}
 	for {
-		if err := v.runOn(ctx, fs, dir); !errors.Is(err, errReopen) || ctx.Err() != nil {
+		if err := v.runOn(ctx, fs, dir); !errors.Is(err, errReopen) {
 			return err
+		}
+		if pause(ctx, viewBackoffMin) != nil {
+			return nil
 		}
 	}
 }
@@ -72,12 +75,12 @@ func (v *View) runOn(ctx context.Context, fs vfs.FS, dir string) (err error) {
 			err = errors.Join(err, cerr)
 		}
 	}()
-	client, err := kgo.NewClient(v.cfg.Client...)
+	client, err := kafkaclient.New(ctx, v.cfg.Client...)
 	if err != nil {
 		return fmt.Errorf("view of %s: %w", v.cfg.Topic, err)
 	}
 	defer client.Close()
-	logs := newTableLogs(client, v.cfg.Logger)
+	logs := newTableLogs(client.Client, v.cfg.Logger)
 
 	for wait := viewBackoffMin; ; wait = min(2*wait, viewBackoffMax) {
 		began := time.Now()
@@ -138,7 +141,12 @@ func (v *View) feed(ctx context.Context, d *stateDir, logs *tableLogs) error {
 	gv, err := goka.NewView(nil, goka.Table(v.cfg.Topic), new(gokacodec.Bytes),
 		goka.WithViewHasher(topics.Hasher),
 		goka.WithViewLogger(gokaLogger{v.cfg.Logger}),
-		goka.WithViewCallback(skipMarkers),
+		goka.WithViewCallback(func(u goka.UpdateContext, s storage.Storage, key string, value []byte) error {
+			if err := v.admit(ctx, value); err != nil {
+				return err
+			}
+			return skipMarkers(u, s, key, value)
+		}),
 		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) { return consumer, nil }),
 		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) {
 			return &viewTopic{v: v, ctx: ctx, logs: logs, partitions: log.partitions}, nil
@@ -156,6 +164,23 @@ func (v *View) feed(ctx context.Context, d *stateDir, logs *tableLogs) error {
 	}
 	go v.confirm(ctx, cancel, logs)
 	return gv.Run(ctx)
+}
+
+// admit waits until a row can be taken, or ctx ends.
+func (v *View) admit(ctx context.Context, value []byte) error {
+	if v.cfg.Admit == nil || value == nil {
+		return nil
+	}
+	for wait := viewBackoffMin; ; wait = min(2*wait, viewBackoffMax) {
+		err := v.cfg.Admit(value)
+		if !errors.Is(err, ErrBlocked) {
+			return nil
+		}
+		v.cfg.Logger.Warn("the view waits with a row", slog.String("topic", v.cfg.Topic), slog.Duration("for", wait), slog.String("error", err.Error()))
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+	}
 }
 
 // begin prepares for reading n partitions. A view that has recovered before goes on answering.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,9 +60,9 @@ func put(topic string, partitions int32, key, value string) *kgo.Record {
 	return rec(topic, topics.Partition(key, partitions), key, value)
 }
 
-func byDomain(_ string, value []byte) []string {
+func byDomain(_ string, value []byte) ([]string, error) {
 	_, domain, _ := strings.Cut(string(value), "@")
-	return []string{domain}
+	return []string{domain}, nil
 }
 
 func viewRows(tb testing.TB, v *View) map[string]string {
@@ -199,12 +201,50 @@ func TestViewGoesOnFromItsDirectory(t *testing.T) {
 	stop()
 
 	// Another index over the same rows.
-	cfg.IndexVersion, cfg.Index = "2", func(key string, _ []byte) []string { return []string{"key " + key} }
+	var tried atomic.Int64
+	cfg.IndexVersion, cfg.Index = "2", func(key string, _ []byte) ([]string, error) {
+		if tried.Add(1) < 5 {
+			return nil, errors.New("not now")
+		}
+		return []string{"key " + key}, nil
+	}
 	v, _ = runView(t, cfg)
 	waitFor(t, v, "b", "b@two")
 	if keys, err := v.Lookup("key c"); err != nil || len(keys) != 1 || keys[0] != "c" {
 		t.Errorf("new index: %q, %v", keys, err)
 	}
+}
+
+func TestViewWaitsWithARowThatCannotBeTaken(t *testing.T) {
+	c := newLogCluster(t, 1, "t")
+	c.write(t, kgo.TryCommit, rec("t", 0, "a", "a@one"))
+	var known atomic.Bool
+	asked := make(chan struct{}, 100)
+	v, stop := runView(t, ViewConfig{Client: c.opts, Topic: "t", Index: byDomain, Admit: func(value []byte) error {
+		if known.Load() || !strings.HasSuffix(string(value), "@new") {
+			return nil
+		}
+		asked <- struct{}{}
+		return fmt.Errorf("the registry: %w", ErrBlocked)
+	}})
+	waitFor(t, v, "a", "a@one")
+
+	c.write(t, kgo.TryCommit, rec("t", 0, "b", "b@new"), rec("t", 0, "a", "a@two"))
+	<-asked
+	<-asked
+	if diff := cmp.Diff(map[string]string{"a": "a@one"}, viewRows(t, v)); diff != "" {
+		t.Errorf("while it waits: %s", diff)
+	}
+	known.Store(true)
+	waitFor(t, v, "a", "a@two")
+	if keys, err := v.Lookup("new"); err != nil || !slices.Equal(keys, []string{"b"}) {
+		t.Errorf("afterwards: %q, %v", keys, err)
+	}
+
+	known.Store(false)
+	c.write(t, kgo.TryCommit, rec("t", 0, "c", "c@new"))
+	<-asked
+	stop() // does not wait
 }
 
 func TestViewWaitsForItsTopic(t *testing.T) {

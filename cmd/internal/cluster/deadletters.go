@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/processors/kafkaclient"
 	"utopia/topics"
 )
 
@@ -131,16 +132,16 @@ func DeadLetters(ctx context.Context, opts []kgo.Opt, inputs []topics.Topic, sin
 
 // existing returns the dead-letter topics of inputs that the cluster has.
 func existing(ctx context.Context, opts []kgo.Opt, inputs []topics.Topic) ([]string, error) {
-	cl, err := kgo.NewClient(opts...)
+	cl, err := kafkaclient.New(ctx, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("kafka client: %w", err)
+		return nil, err
 	}
 	defer cl.Close()
 	var names []string
 	for _, t := range inputs {
 		names = append(names, t.DLQ().Name)
 	}
-	details, err := kadm.NewClient(cl).ListTopics(ctx, names...)
+	details, err := kadm.NewClient(cl.Client).ListTopics(ctx, names...)
 	if err != nil {
 		return nil, fmt.Errorf("list topics: %w", err)
 	}
@@ -202,12 +203,12 @@ func Again(ctx context.Context, opts []kgo.Opt, d DeadLetter) (*kgo.Record, erro
 
 // PartitionCount is how many partitions a topic has on the cluster; one that is not there is an error.
 func PartitionCount(ctx context.Context, opts []kgo.Opt, topic string) (int32, error) {
-	cl, err := kgo.NewClient(opts...)
+	cl, err := kafkaclient.New(ctx, opts...)
 	if err != nil {
-		return 0, fmt.Errorf("kafka client: %w", err)
+		return 0, err
 	}
 	defer cl.Close()
-	details, err := kadm.NewClient(cl).ListTopics(ctx, topic)
+	details, err := kadm.NewClient(cl.Client).ListTopics(ctx, topic)
 	if err != nil {
 		return 0, fmt.Errorf("list topics: %w", err)
 	}

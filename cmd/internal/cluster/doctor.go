@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"utopia/processors/kafkaclient"
 	"utopia/topics"
 )
 
@@ -60,12 +61,12 @@ type Doctor struct {
 // Examine returns all findings, in the order of the questions. The error is for
 // a cluster that does not answer at all.
 func (d *Doctor) Examine(ctx context.Context) ([]Finding, error) {
-	cl, err := kgo.NewClient(d.Client...)
+	cl, err := kafkaclient.New(ctx, d.Client...)
 	if err != nil {
-		return nil, fmt.Errorf("kafka client: %w", err)
+		return nil, err
 	}
 	defer cl.Close()
-	d.adm, d.findings = kadm.NewClient(cl), nil
+	d.adm, d.findings = kadm.NewClient(cl.Client), nil
 	meta, err := d.adm.BrokerMetadata(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("no broker answers: %w", err)

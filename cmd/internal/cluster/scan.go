@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"utopia/processors/kafkaclient"
 )
 
 // Range says which part of a topic Scan reads.
@@ -53,18 +55,18 @@ func Scan(ctx context.Context, opts []kgo.Opt, r Range, each func(*kgo.Record) e
 	if len(offsets) == 0 && !r.Follow {
 		return nil
 	}
-	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, opts...),
+	cl, err := kafkaclient.New(ctx, append(append([]kgo.Opt{}, opts...),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.Topic: offsets}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		// Markers take offsets: without them the last offset might never be seen.
 		kgo.KeepControlRecords(),
 		kgo.FetchMaxWait(500*time.Millisecond))...)
 	if err != nil {
-		return fmt.Errorf("kafka client: %w", err)
+		return err
 	}
 	defer cl.Close()
 	s := scanner{follow: r.Follow, open: ends, each: each}
-	err = s.run(ctx, cl)
+	err = s.run(ctx, cl.Client)
 	if errors.Is(err, errStop) {
 		return nil
 	}
@@ -132,12 +134,12 @@ func (s *scanner) take(p kgo.FetchTopicPartition) error {
 // bounds returns where each partition begins and ends for r. Partitions with
 // nothing to read are left out unless r follows.
 func bounds(ctx context.Context, opts []kgo.Opt, r Range) (map[int32]kgo.Offset, map[int32]int64, error) {
-	cl, err := kgo.NewClient(opts...)
+	cl, err := kafkaclient.New(ctx, opts...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("kafka client: %w", err)
+		return nil, nil, err
 	}
 	defer cl.Close()
-	adm := kadm.NewClient(cl)
+	adm := kadm.NewClient(cl.Client)
 	starts, err := listed(adm.ListStartOffsets(ctx, r.Topic))
 	if err != nil {
 		return nil, nil, fmt.Errorf("topic %s: %w", r.Topic, err)

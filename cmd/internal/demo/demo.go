@@ -84,14 +84,14 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	t, err := newTracker(cfg)
+	t, err := newTracker(ctx, cfg)
 	if err != nil {
 		return Report{}, err
 	}
 	defer t.close()
 	go t.run(ctx)
 
-	tr, err := newTraffic(cfg, t, people, rand.New(rand.NewPCG(cfg.Seed, 7))) //nolint:gosec // a demo's dice
+	tr, err := newTraffic(ctx, cfg, t, people, rand.New(rand.NewPCG(cfg.Seed, 7))) //nolint:gosec // a demo's dice
 	if err != nil {
 		return Report{}, err
 	}

@@ -67,7 +67,7 @@ func TestWhatTheVerificationMustNotLetPass(t *testing.T) {
 		"a repeat without a first answer": {[]*kgo.Record{command, reply("a", true)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr, err := newTracker(cfg)
+			tr, err := newTracker(t.Context(), cfg)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,13 +10,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
 
 // tracker reads the topics from their beginning, committed records only, and counts.
 type tracker struct {
-	cl     *kgo.Client
+	cl     *kafkaclient.Client
 	codecs map[string]*schemas.Codec
 	kinds  map[string]topics.Kind
 
@@ -46,7 +47,7 @@ type change struct {
 	where    string
 }
 
-func newTracker(cfg Config) (*tracker, error) {
+func newTracker(ctx context.Context, cfg Config) (*tracker, error) {
 	t := &tracker{
 		codecs: map[string]*schemas.Codec{}, kinds: map[string]topics.Kind{},
 		commands: map[string]int{}, seen: map[string]bool{}, applied: map[string]int64{}, told: map[string]int64{},
@@ -68,14 +69,14 @@ func newTracker(cfg Config) (*tracker, error) {
 		t.codecs[topic.Name] = codec
 	}
 	opts := append([]kgo.Opt{}, cfg.Client...)
-	cl, err := kgo.NewClient(append(
+	cl, err := kafkaclient.New(context.WithoutCancel(ctx), append(
 		opts,
 		kgo.ConsumeTopics(names...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 	)...)
 	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
+		return nil, err
 	}
 	t.cl = cl
 	return t, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/sample"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -17,7 +18,7 @@ import (
 // traffic is what people, a system of record and a few broken programs send.
 type traffic struct {
 	cfg      Config
-	cl       *kgo.Client
+	cl       *kafkaclient.Client
 	codecs   map[string]*schemas.Codec
 	tracker  *tracker
 	people   []sample.Person
@@ -36,7 +37,7 @@ type pendingChange struct {
 	at     time.Time
 }
 
-func newTraffic(cfg Config, t *tracker, people []sample.Person, rng *rand.Rand) (*traffic, error) {
+func newTraffic(ctx context.Context, cfg Config, t *tracker, people []sample.Person, rng *rand.Rand) (*traffic, error) {
 	tr := &traffic{cfg: cfg, codecs: map[string]*schemas.Codec{}, tracker: t, people: people, rng: rng}
 	for _, topic := range []topics.Topic{topics.CustomerCommands, topics.BillingCommands, topics.CRMChanges} {
 		codec, err := schemas.NewCodec(topic.Name, cfg.IDs)
@@ -46,13 +47,13 @@ func newTraffic(cfg Config, t *tracker, people []sample.Person, rng *rand.Rand) 
 		tr.codecs[topic.Name] = codec
 	}
 	opts := append([]kgo.Opt{}, cfg.Client...)
-	cl, err := kgo.NewClient(append(
+	cl, err := kafkaclient.New(context.WithoutCancel(ctx), append(
 		opts,
 		kgo.RecordPartitioner(partitioner()),
 		kgo.ProducerLinger(2*time.Millisecond),
 	)...)
 	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
+		return nil, err
 	}
 	tr.cl = cl
 	return tr, nil

@@ -16,6 +16,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/cmd/internal/cluster"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -77,7 +79,7 @@ func New(cfg Config) (*Feed, error) {
 // Run follows the log until ctx ends, and returns nil then. A log that cannot be read is tried again for ever: those who read
 // are told, and come back with their positions.
 func (f *Feed) Run(ctx context.Context) error {
-	disconnect, err := f.source.connect(f.cfg.Client)
+	disconnect, err := f.source.connect(ctx, f.cfg.Client)
 	if err != nil {
 		return err
 	}
@@ -144,7 +146,7 @@ func (f *Feed) follow(ctx context.Context) error {
 	for i := range from {
 		from[i] = min(from[i], end[i]) // an open transaction may be older than that
 	}
-	t, err := f.open(facts, from, end)
+	t, err := f.open(ctx, facts, from, end)
 	if err != nil {
 		return err
 	}
@@ -156,7 +158,7 @@ func (f *Feed) follow(ctx context.Context) error {
 type tail struct {
 	*Feed
 	facts   facts
-	client  *kgo.Client
+	client  *kafkaclient.Client
 	end     Position // to reach before it is live
 	live    bool
 	before  Position // of what is pending
@@ -165,12 +167,12 @@ type tail struct {
 	flushed time.Time
 }
 
-func (f *Feed) open(facts facts, from, end Position) (*tail, error) {
+func (f *Feed) open(ctx context.Context, facts facts, from, end Position) (*tail, error) {
 	offsets := map[int32]kgo.Offset{}
 	for i, at := range from {
 		offsets[int32(i)] = kgo.NewOffset().At(at) //nolint:gosec // partitions are few
 	}
-	client, err := kgo.NewClient(append(append([]kgo.Opt{}, f.cfg.Client...),
+	client, err := kafkaclient.New(ctx, append(append([]kgo.Opt{}, f.cfg.Client...),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{f.source.topic: offsets}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // a position moves past the ends of transactions
@@ -178,7 +180,7 @@ func (f *Feed) open(facts facts, from, end Position) (*tail, error) {
 		kgo.FetchMaxBytes(responseBytes), kgo.FetchMaxPartitionBytes(responseBytes/4), kgo.MaxConcurrentFetches(1),
 	)...)
 	if err != nil {
-		return nil, fmt.Errorf("kafka client: %w", err)
+		return nil, err
 	}
 	t := &tail{Feed: f, facts: facts, client: client, end: end, before: from, at: append(Position{}, from...)}
 	f.ring.begin(facts, from)
@@ -246,19 +248,12 @@ func (t *tail) arrive() {
 }
 
 // decode waits for a registry that is away: an event is not left out for that.
-func (t *tail) decode(ctx context.Context, r *kgo.Record) (Event, error) {
-	for {
-		e, err := read(t.source.codec, r)
-		if err == nil || errors.Is(err, errSkipped) {
-			return e, err
-		}
-		t.log.Warn("the schema of a change cannot be looked up; waiting", slog.Any("error", err))
-		select {
-		case <-ctx.Done():
-			return Event{}, ctx.Err()
-		case <-time.After(retryAfter):
-		}
-	}
+func (t *tail) decode(ctx context.Context, r *kgo.Record) (e Event, err error) {
+	err = cluster.AwaitSchema(ctx, t.log, func() (err error) {
+		e, err = read(t.source.codec, r)
+		return err
+	})
+	return e, err
 }
 
 // flush hands on what is pending, if it has waited long enough.

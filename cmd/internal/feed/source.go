@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/cluster"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 )
 
@@ -27,7 +28,7 @@ type source struct {
 	slots chan struct{}
 
 	mu     sync.Mutex
-	client *kgo.Client // nil: not connected
+	client *kafkaclient.Client // nil: not connected
 	facts  facts
 }
 
@@ -51,11 +52,11 @@ func newSource(topic string, ids schemas.IDs) (*source, error) {
 	return &source{topic: topic, codec: codec, slots: make(chan struct{}, readersAtOnce)}, nil
 }
 
-// connect makes the source usable until the returned function is called.
-func (s *source) connect(opts []kgo.Opt) (disconnect func(), err error) {
-	client, err := kgo.NewClient(opts...)
+// connect makes the source usable until the returned function is called, or shortly after ctx ends.
+func (s *source) connect(ctx context.Context, opts []kgo.Opt) (disconnect func(), err error) {
+	client, err := kafkaclient.New(ctx, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("kafka client: %w", err)
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,7 +76,7 @@ func (s *source) kafka() (*kgo.Client, error) {
 	if s.client == nil {
 		return nil, ErrAway
 	}
-	return s.client, nil
+	return s.client.Client, nil
 }
 
 func (s *source) admin() (*kadm.Client, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/catalogue"
+	"utopia/processors/kafkaclient"
 	"utopia/topics"
 )
 
@@ -77,12 +78,12 @@ func New(cfg Config) *Meter {
 func (m *Meter) Run(ctx context.Context) error {
 	look := m.look
 	if look == nil {
-		cl, err := kgo.NewClient(m.cfg.Client...)
+		cl, err := kafkaclient.New(ctx, m.cfg.Client...)
 		if err != nil {
-			return fmt.Errorf("kafka client: %w", err)
+			return err
 		}
 		defer cl.Close()
-		adm := kadm.NewClient(cl)
+		adm := kadm.NewClient(cl.Client)
 		look = func(ctx context.Context) (sample, error) { return m.ask(ctx, adm) }
 	}
 	m.running.Store(true)

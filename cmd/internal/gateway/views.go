@@ -15,6 +15,7 @@ import (
 	"utopia/cmd/internal/feed"
 	"utopia/processors"
 	"utopia/processors/eos"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -127,12 +128,12 @@ func newFreshness(v Views, changes *feed.Feed) *freshness {
 
 // run asks the cluster again and again how far the logs are committed.
 func (f *freshness) run(ctx context.Context, client []kgo.Opt, log *slog.Logger) error {
-	cl, err := kgo.NewClient(client...)
+	cl, err := kafkaclient.New(ctx, client...)
 	if err != nil {
-		return fmt.Errorf("kafka client: %w", err)
+		return err
 	}
 	defer cl.Close()
-	adm := kadm.NewClient(cl)
+	adm := kadm.NewClient(cl.Client)
 	silent := false
 	for {
 		err := f.look(ctx, adm)

@@ -115,6 +115,18 @@ func TestPagesAreTheWholeHistory(t *testing.T) {
 	}
 }
 
+func TestNothingIsLeftOutBecauseTheRegistryIsAway(t *testing.T) {
+	x := index(t, func(client *kgo.Client, ids schemas.IDs) {
+		asked(t, client, ids, "ada", 3)
+		registry, _ := ids.(*schemas.MemoryIDs)
+		registry.Break(errors.New("unplugged"))
+		time.AfterFunc(200*time.Millisecond, func() { registry.Break(nil) })
+	})
+	if p, err := x.Entries(t.Context(), "ada", "", 10); err != nil || len(p.Entries) != 3 {
+		t.Errorf("%d of 3 entries, %v", len(p.Entries), err)
+	}
+}
+
 // Whoever has the key is answered by the first instance that can; without the key nobody is.
 func TestAQuerySideAnswersWhoHasTheKey(t *testing.T) {
 	x := index(t, func(client *kgo.Client, ids schemas.IDs) { asked(t, client, ids, "ada", 2) })

@@ -24,6 +24,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/cmd/internal/cluster"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -109,14 +111,14 @@ func (x *Index) Run(ctx context.Context) error {
 		return err
 	}
 	defer x.close()
-	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, x.cfg.Client...),
+	cl, err := kafkaclient.New(ctx, append(append([]kgo.Opt{}, x.cfg.Client...),
 		kgo.ConsumeTopics(topics.CustomerCommands.Name, topics.CustomerEvents.Name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...) // a log ends with a marker
 	if err != nil {
-		return fmt.Errorf("history: kafka client: %w", err)
+		return fmt.Errorf("history: %w", err)
 	}
 	defer cl.Close()
-	ends, err := x.ends(ctx, cl)
+	ends, err := x.ends(ctx, cl.Client)
 	if err != nil {
 		return nil
 	}
@@ -134,7 +136,7 @@ func (x *Index) Run(ctx context.Context) error {
 		fetches.EachError(func(topic string, partition int32, err error) {
 			x.cfg.Logger.Warn("the history misses a part of the log", slog.String("topic", topic), slog.Int("partition", int(partition)), slog.Any("error", err))
 		})
-		if err := x.take(fetches, ends); err != nil {
+		if err := x.take(ctx, fetches, ends); err != nil {
 			return err
 		}
 	}
@@ -201,16 +203,22 @@ func (x *Index) ends(ctx context.Context, cl *kgo.Client) (map[place]int64, erro
 }
 
 // take writes what a poll has brought, and strikes out of ends what has been reached.
-func (x *Index) take(fetches kgo.Fetches, ends map[place]int64) error {
+func (x *Index) take(ctx context.Context, fetches kgo.Fetches, ends map[place]int64) error {
 	b := x.db.NewBatch() // only close, which comes after, takes db away
 	defer func() { _ = b.Close() }()
 	fetches.EachRecord(func(r *kgo.Record) {
 		if at := (place{r.Topic, r.Partition}); r.Offset+1 >= ends[at] {
 			delete(ends, at)
 		}
-		e, ok := x.entry(r)
-		if r.Attrs.IsControl() || !ok {
+		if r.Attrs.IsControl() {
 			return
+		}
+		var e Entry
+		if err := cluster.AwaitSchema(ctx, x.cfg.Logger, func() (err error) {
+			e, err = x.entry(r)
+			return err
+		}); err != nil {
+			return // not for this release, or the end
 		}
 		value, err := json.Marshal(e)
 		if err != nil {
@@ -224,16 +232,19 @@ func (x *Index) take(fetches kgo.Fetches, ends map[place]int64) error {
 	return nil
 }
 
-// entry is what a record says, without the people; ok is false for one that this release cannot read.
-func (x *Index) entry(r *kgo.Record) (e Entry, ok bool) {
+// errUntold says that a record has no place in a history.
+var errUntold = errors.New("a record that this release does not tell of")
+
+// entry is what a record says, without the people. An error for one that this release cannot read; schemas.ErrRegistryDown if it may be able to later.
+func (x *Index) entry(r *kgo.Record) (e Entry, err error) {
 	if r.Topic == topics.CustomerEvents.Name {
 		rec, err := schemas.DecodePrivate(r.Value)
 		if err != nil {
-			return e, false
+			return e, err
 		}
 		headed, ok := rec.(interface{ Head() schemas.EventHead })
 		if !ok {
-			return e, false
+			return e, errUntold
 		}
 		h := headed.Head()
 		e = Entry{
@@ -243,21 +254,21 @@ func (x *Index) entry(r *kgo.Record) (e Entry, ok bool) {
 		if e.Cause == "" {
 			e.Cause = h.CausationID
 		}
-		return e, true
+		return e, nil
 	}
 	rec, err := x.commands.Decode(r.Value)
 	if err != nil {
-		return e, false
+		return e, err
 	}
 	c, ok := rec.(schemas.Command)
 	if !ok {
-		return e, false
+		return e, errUntold
 	}
 	m := c.Metadata()
 	return Entry{
 		ID: m.CommandID, Kind: Command, Type: shortName(rec), At: r.Timestamp.UnixMilli(), Cause: m.CausationID, Correlation: m.CorrelationID,
 		Change: changeOf(rec),
-	}, true
+	}, nil
 }
 
 func shortName(r schemas.Record) string {

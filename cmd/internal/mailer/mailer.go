@@ -18,6 +18,7 @@ import (
 
 	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/links"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -93,10 +94,9 @@ const (
 type Mailer struct {
 	cfg     Config
 	compose composer
-	client  *kgo.Client
-	abandon context.CancelFunc // ends the client's own context
-	slots   chan struct{}      // one token per attempt under way
-	changed chan struct{}      // something was finished: the committer and the poller look again
+	client  *kafkaclient.Client
+	slots   chan struct{} // one token per attempt under way
+	changed chan struct{} // something was finished: the committer and the poller look again
 	ready   atomic.Bool
 
 	mu       sync.Mutex
@@ -140,10 +140,7 @@ func New(cfg Config) (*Mailer, error) {
 		changed: make(chan struct{}, 1),
 		parts:   map[int32]*part{},
 	}
-	life, abandon := context.WithCancel(context.Background())
-	m.abandon = abandon
-	if m.client, err = kgo.NewClient(slices.Concat(cfg.Client, m.options(), []kgo.Opt{kgo.WithContext(life)})...); err != nil {
-		abandon()
+	if m.client, err = kafkaclient.New(context.Background(), slices.Concat(cfg.Client, m.options())...); err != nil {
 		return nil, fmt.Errorf("mailer: %w", err)
 	}
 	return m, nil
@@ -219,10 +216,7 @@ func (m *Mailer) Ready() bool { return m.ready.Load() }
 // Run sends mails until ctx ends; then attempts under way are given Limits.Shutdown, what they did is reported and
 // committed, and the group is left. It returns nil for a ctx that ended, ErrNewer, ErrFenced, or why the client cannot go on.
 func (m *Mailer) Run(ctx context.Context) error {
-	defer func() {
-		m.abandon() // what had to be said is said: otherwise Close would wait for a broker that does not answer
-		m.client.CloseAllowingRebalance()
-	}()
+	defer m.client.Abandon() // what had to be said is said
 	run, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	m.mu.Lock()
@@ -264,7 +258,7 @@ func (m *Mailer) leave(ctx context.Context) {
 		instance = ""
 	}
 	m.mu.Unlock()
-	cluster.Leave(ctx, m.client, Group, instance)
+	cluster.Leave(ctx, m.client.Client, Group, instance)
 }
 
 // fail ends Run with err.

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/cluster"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -84,12 +85,12 @@ func (d *Desk) attempt(ctx context.Context, n int32, letter cluster.DeadLetter, 
 	if err != nil {
 		return a, false, err
 	}
-	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, d.cfg.Client...),
+	cl, err := kafkaclient.New(ctx, append(append([]kgo.Opt{}, d.cfg.Client...),
 		kgo.TransactionalID(fmt.Sprintf("%s-actions-%d", topics.Operator, record.Partition)), kgo.TransactionTimeout(openFor),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(topics.BatchBytes), kgo.ProducerLinger(0),
 		kgo.RecordDeliveryTimeout(openFor))...)
 	if err != nil {
-		return a, false, fmt.Errorf("kafka client: %w", err)
+		return a, false, err
 	}
 	defer cl.Close()
 	if _, _, err := cl.ProducerID(ctx); err != nil {
@@ -113,7 +114,7 @@ func (d *Desk) attempt(ctx context.Context, n int32, letter cluster.DeadLetter, 
 		}
 		letters = append(letters, out)
 	}
-	a, err = d.commit(ctx, cl, n, note, letters)
+	a, err = d.commit(ctx, cl.Client, n, note, letters)
 	return a, err != nil && !hopeless(err), err
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"utopia/cmd/internal/access"
 	"utopia/cmd/internal/cluster"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -80,7 +81,7 @@ type Desk struct {
 	turn  chan struct{} // one decision at a time: those of one process need not fence each other
 
 	mu    sync.Mutex
-	notes *kgo.Client // made by the first note
+	notes *kafkaclient.Client // made by the first note
 }
 
 // New makes a desk; nothing is connected before somebody acts.
@@ -106,7 +107,7 @@ const noteWithin = 5 * time.Second
 
 // Note returns when the cluster has acknowledged that somebody asks for something: whoever calls it does it after that, or not at all.
 func (d *Desk) Note(ctx context.Context, who Who, action, target, command string) error {
-	cl, err := d.noting()
+	cl, err := d.noting(ctx)
 	if err != nil {
 		return err
 	}
@@ -122,19 +123,19 @@ func (d *Desk) Note(ctx context.Context, who Who, action, target, command string
 	if err != nil {
 		return err
 	}
-	return produce(ctx, cl, r)
+	return produce(ctx, cl.Client, r)
 }
 
-func (d *Desk) noting() (*kgo.Client, error) {
+func (d *Desk) noting(ctx context.Context) (*kafkaclient.Client, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.notes != nil {
 		return d.notes, nil
 	}
-	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, d.cfg.Client...),
+	cl, err := kafkaclient.New(context.WithoutCancel(ctx), append(append([]kgo.Opt{}, d.cfg.Client...),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.RecordDeliveryTimeout(noteWithin))...)
 	if err != nil {
-		return nil, fmt.Errorf("kafka client: %w", err)
+		return nil, err
 	}
 	d.notes = cl
 	return cl, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/cluster"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -123,15 +124,15 @@ func sources() []string {
 
 // Run reads the log until ctx ends, and returns nil then.
 func (x *Index) Run(ctx context.Context) error {
-	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, x.cfg.Client...),
+	cl, err := kafkaclient.New(ctx, append(append([]kgo.Opt{}, x.cfg.Client...),
 		kgo.ConsumeTopics(sources()...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxBytes(8<<20),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...) // a log ends with a marker
 	if err != nil {
-		return fmt.Errorf("operator: kafka client: %w", err)
+		return fmt.Errorf("operator: %w", err)
 	}
 	defer cl.Close()
-	ends, err := x.ends(ctx, cl)
+	ends, err := x.ends(ctx, cl.Client)
 	if err != nil {
 		return nil
 	}
@@ -150,7 +151,7 @@ func (x *Index) Run(ctx context.Context) error {
 		}
 		x.take(fetches, ends)
 		if time.Since(looked) > lookEvery {
-			x.forget(ctx, cl)
+			x.forget(ctx, cl.Client)
 			looked = time.Now()
 		}
 	}

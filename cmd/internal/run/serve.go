@@ -15,6 +15,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
+
+	"utopia/processors/kafkaclient"
 )
 
 // stopWithin is how long parts have to finish after the signal. What is not
@@ -191,9 +193,9 @@ func (s *Server) missing() []string {
 // with a growing pause of at most ten seconds, and says so. Only the end of ctx
 // or options that no client can be made of end it with an error.
 func WaitForCluster(ctx context.Context, opts []kgo.Opt, log *slog.Logger) error {
-	cl, err := kgo.NewClient(opts...)
+	cl, err := kafkaclient.New(ctx, opts...)
 	if err != nil {
-		return fmt.Errorf("kafka client: %w", err)
+		return err
 	}
 	defer cl.Close()
 	attempt := 0

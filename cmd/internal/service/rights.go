@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/acl"
+	"utopia/processors/kafkaclient"
 )
 
 // errRights is the end of a service that may not do what it must.
@@ -21,9 +22,9 @@ var errRights = errors.New("refused to start: this principal lacks rights on the
 // is lacking is one clear sentence at the start, not a transaction that fails whenever a certain output is due. A cluster
 // that is down is waited for. It returns nil when ctx ends.
 func waitForRights(ctx context.Context, group string, opts []kgo.Opt, log *slog.Logger) error {
-	cl, err := kgo.NewClient(opts...)
+	cl, err := kafkaclient.New(ctx, opts...)
 	if err != nil {
-		return fmt.Errorf("kafka client: %w", err)
+		return err
 	}
 	defer cl.Close()
 	pause := backoff.NewExponentialBackOff()

@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"utopia/processors/kafkaclient"
 )
 
 // openTransaction is what a producer that died left in one partition.
@@ -25,12 +27,12 @@ type openTransaction struct {
 func abortLeftovers(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
+	cl, err := kafkaclient.New(ctx, kgo.SeedBrokers(addr), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
-		return fmt.Errorf("client: %w", err)
+		return err
 	}
 	defer cl.Close()
-	open, err := findOpen(ctx, cl)
+	open, err := findOpen(ctx, cl.Client)
 	if err != nil || len(open) == 0 {
 		return err
 	}

@@ -33,6 +33,7 @@ import (
 	"utopia/cmd/internal/timeline"
 	"utopia/processors"
 	"utopia/processors/eos"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -190,12 +191,12 @@ func (s *System) openBroker(ctx context.Context) error {
 		kgo.MetadataMinAge(20 * time.Millisecond),
 		kgo.ProducerBatchMaxBytes(topics.BatchBytes),
 	}
-	cl, err := kgo.NewClient(s.Client...)
+	cl, err := kafkaclient.New(ctx, s.Client...)
 	if err != nil {
-		return fmt.Errorf("client: %w", err)
+		return err
 	}
 	defer cl.Close()
-	adm := kadm.NewClient(cl)
+	adm := kadm.NewClient(cl.Client)
 	plan, err := cluster.Compare(ctx, adm, topics.All(), cluster.EmbeddedSizes())
 	if err != nil {
 		return fmt.Errorf("topics: %w", err)

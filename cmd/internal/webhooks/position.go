@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -165,7 +166,7 @@ func (s *Sender) load(ctx context.Context, parts []int32) error {
 	if len(from) == 0 {
 		return nil
 	}
-	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, s.cfg.Client...), kgo.KeepControlRecords(),
+	cl, err := kafkaclient.New(ctx, append(append([]kgo.Opt{}, s.cfg.Client...), kgo.KeepControlRecords(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topics.WebhookPositions.Name: from}))...)
 	if err != nil {
 		return fmt.Errorf("positions: %w", err)

@@ -21,6 +21,7 @@ import (
 	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/links"
 	"utopia/processors"
+	"utopia/processors/kafkaclient"
 	"utopia/processors/webhook"
 	"utopia/schemas"
 	"utopia/topics"
@@ -66,9 +67,8 @@ type Hooks struct {
 type Sender struct {
 	cfg       Config
 	log       *slog.Logger
-	client    *kgo.Client
+	client    *kafkaclient.Client
 	adm       *kadm.Client
-	abandon   context.CancelFunc
 	hooks     *processors.View[*schemas.WebhookState]
 	customers *processors.View[*schemas.CustomerState]
 	commands  *schemas.Codec
@@ -111,15 +111,12 @@ func New(cfg Config) (*Sender, error) {
 	if err := s.open(); err != nil {
 		return nil, err
 	}
-	life, abandon := context.WithCancel(context.Background())
-	s.abandon = abandon
 	var err error
-	if s.client, err = kgo.NewClient(slices.Concat(cfg.Client, s.options(), []kgo.Opt{kgo.WithContext(life)})...); err != nil {
-		abandon()
+	if s.client, err = kafkaclient.New(context.Background(), slices.Concat(cfg.Client, s.options())...); err != nil {
 		return nil, fmt.Errorf("sender of webhooks: %w", err)
 	}
 	s.client.PauseFetchTopics(topics.CustomerChanges.Name) // membership is all that this client is for; each webhook reads for itself
-	s.adm = kadm.NewClient(s.client)
+	s.adm = kadm.NewClient(s.client.Client)
 	return s, nil
 }
 
@@ -189,8 +186,7 @@ func (s *Sender) Ready() bool { return s.ready.Load() && s.known.Load() != nil }
 // Run tells changes until ctx ends; calls under way are cut off, and the positions are written. It returns nil for a ctx
 // that ended, ErrFenced, or why it cannot go on.
 func (s *Sender) Run(ctx context.Context) error {
-	defer s.client.CloseAllowingRebalance()
-	defer s.abandon()
+	defer s.client.Abandon() // the positions are written, and the group is left
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.hooks.Run(running) })
 	group.Go(func() error { return s.customers.Run(running) })
@@ -229,7 +225,7 @@ func (s *Sender) leave(ctx context.Context, fenced bool) {
 	if fenced {
 		instance = ""
 	}
-	cluster.Leave(ctx, s.client, topics.WebhookSender, instance)
+	cluster.Leave(ctx, s.client.Client, topics.WebhookSender, instance)
 }
 
 // latest is what is known of a webhook.

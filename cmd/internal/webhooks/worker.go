@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/cmd/internal/cluster"
+	"utopia/processors/kafkaclient"
 	"utopia/processors/webhook"
 	"utopia/schemas"
 	"utopia/topics"
@@ -61,8 +62,7 @@ func (s *Sender) start(ctx context.Context, w *schemas.WebhookState, parts []int
 		}
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, s.cfg.Client...),
-		kgo.WithContext(run), // otherwise Close would wait for a broker that does not answer
+	cl, err := kafkaclient.New(run, append(append([]kgo.Opt{}, s.cfg.Client...),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topics.CustomerChanges.Name: from}),
 		// What retention has removed cannot be told any more; the oldest that is left comes next.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -76,8 +76,8 @@ func (s *Sender) start(ctx context.Context, w *schemas.WebhookState, parts []int
 	k.stop = stop
 	go func() {
 		defer close(k.done)
-		defer cl.Close()
-		k.run(run, cl, s.log)
+		defer cl.Abandon() // a reader has nobody to tell that it ends
+		k.run(run, cl.Client, s.log)
 	}()
 	return k, nil
 }
