@@ -75,14 +75,20 @@ func serve(dir string, stdin io.Reader, stdout io.Writer) error {
 
 func newWorld(t *testing.T) *live.World {
 	t.Helper()
-	broker := startBroker(t)
+	w, _ := newWorldAndBroker(t)
+	return w
+}
+
+func newWorldAndBroker(t *testing.T) (*live.World, *os.Process) {
+	t.Helper()
+	address, broker := startBroker(t)
 	registry := srfake.New()
 	t.Cleanup(registry.Close)
-	return live.New(t, *built, broker, registry.URL(), "--replicas", "1", "--min-in-sync", "1")
+	return live.New(t, *built, address, registry.URL(), "--replicas", "1", "--min-in-sync", "1"), broker
 }
 
 // startBroker runs a broker that keeps its data, in a process of its own.
-func startBroker(t *testing.T) string {
+func startBroker(t *testing.T) (address string, broker *os.Process) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -110,5 +116,5 @@ func startBroker(t *testing.T) string {
 	if err != nil {
 		t.Fatalf("the broker did not start: %v", err)
 	}
-	return strings.TrimSpace(line)
+	return strings.TrimSpace(line), cmd.Process
 }

@@ -13,8 +13,12 @@ import (
 )
 
 const (
-	idlePoll  = time.Second // how long a poll waits when nothing else is to be done
-	leaveTime = 4 * time.Second
+	idlePoll = time.Second // how long a poll waits when nothing else is to be done
+
+	// A processor that is told to stop has leaveTime for the transaction at hand and for leaving the group, at least lastWord for the latter. Clients take
+	// another second to close when brokers do not answer: together less than the five seconds that orchestrators and our binaries give.
+	leaveTime = 3 * time.Second
+	lastWord  = 500 * time.Millisecond
 
 	// A transaction that finds more to read than it takes may grow: from minWindow, doubled each time, up to the commit interval.
 	minWindow = 2 * time.Millisecond
@@ -356,8 +360,12 @@ func (l *loop) leave() {
 	if l.p.cfg.RestartWithin > 0 || errors.Is(l.p.failure(), ErrFenced) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.hard), 3*time.Second)
-	defer cancel()
+	ctx := l.hard
+	if ctx.Err() != nil { // the transaction has taken all the time
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(l.hard), lastWord)
+		defer cancel()
+	}
 	left, err := l.p.adm.LeaveGroup(ctx, kadm.LeaveGroup(l.p.group).InstanceIDs(l.p.instance).Reason("stopped"))
 	if err == nil {
 		err = left.Error()

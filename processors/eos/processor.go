@@ -84,6 +84,7 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("configure the connection to Kafka: %w", err)
 	}
 	defer client.Close()
+	client.EndAfter(ctx, leaveTime+lastWord)
 	p.adm = kadm.NewClient(client.Client)
 	p.logs = newTableLogs(client.Client, p.log)
 

@@ -19,11 +19,10 @@ const goodbye = time.Second
 // service has to stop.
 type Client struct {
 	*kgo.Client
-	abandon context.CancelFunc
-	settle  func() bool // ends the care for the end of New's ctx
+	abandon context.CancelFunc // ends its life
 }
 
-// New makes a client, as [kgo.NewClient] does, that lives until it is closed. When ctx ends it has another second: then what is under way fails.
+// New makes a client, as [kgo.NewClient] does, that lives until it is closed, or a second longer than ctx: then what is under way fails.
 func New(ctx context.Context, opts ...kgo.Opt) (*Client, error) {
 	life, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	client, err := kgo.NewClient(append(opts[:len(opts):len(opts)], kgo.WithContext(life))...)
@@ -31,22 +30,27 @@ func New(ctx context.Context, opts ...kgo.Opt) (*Client, error) {
 		abandon()
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}
-	settle := context.AfterFunc(ctx, func() { time.AfterFunc(goodbye, abandon) })
-	return &Client{Client: client, abandon: abandon, settle: settle}, nil
+	c := &Client{Client: client, abandon: abandon}
+	c.EndAfter(ctx, goodbye)
+	return c, nil
+}
+
+// EndAfter ends what is under way, and all that comes later, when ctx has ended for d.
+func (c *Client) EndAfter(ctx context.Context, d time.Duration) {
+	forget := context.AfterFunc(ctx, func() { time.AfterFunc(d, c.abandon) })
+	context.AfterFunc(c.Context(), func() { forget() }) //nolint:contextcheck // the client's own, which may end first
 }
 
 // Close says goodbye to the brokers and ends the client, within about a second. What is still under way then fails.
 func (c *Client) Close() {
 	late := time.AfterFunc(goodbye, c.abandon)
+	defer late.Stop()
 	c.CloseAllowingRebalance()
-	late.Stop()
-	c.settle()
 	c.abandon()
 }
 
 // Abandon ends the client without a word: what is under way fails at once, and the group is not left.
 func (c *Client) Abandon() {
-	c.settle()
 	c.abandon()
 	c.CloseAllowingRebalance()
 }

@@ -183,17 +183,21 @@ func (s *Sender) options() []kgo.Opt {
 // Ready reports whether the sender has a place in its group and knows the webhooks.
 func (s *Sender) Ready() bool { return s.ready.Load() && s.known.Load() != nil }
 
+// lastWords is how long the brokers may take, when the sender is to end, for the positions and for leaving the group.
+const lastWords = 2 * time.Second
+
 // Run tells changes until ctx ends; calls under way are cut off, and the positions are written. It returns nil for a ctx
 // that ended, ErrFenced, or why it cannot go on.
 func (s *Sender) Run(ctx context.Context) error {
 	defer s.client.Abandon() // the positions are written, and the group is left
+	s.client.EndAfter(ctx, lastWords)
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.hooks.Run(running) })
 	group.Go(func() error { return s.customers.Run(running) })
 	group.Go(func() error { return s.watch(running) })
 	group.Go(func() error { return s.manage(running) })
 	err := group.Wait()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
 	s.end(last, s.parts())
 	s.leave(last, errors.Is(err, ErrFenced))
