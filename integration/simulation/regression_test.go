@@ -76,6 +76,11 @@ func once() map[string]failure {
 			`{"kind":"night","at":22540000000,"for":165600000000000}]`, 66},
 		// One unexpected answer to a fetch during a recovery ended the process.
 		"an unexpected answer while a table is recovered": {7343, ``, 66},
+		// State that is damaged twice has a name for that, also where Goka opens it; a view tried again for ever.
+		"state that is damaged again after it was rebuilt": {13599, `[{"kind":"truncate","place":"customer-1","at":1639000000,"for":9940000000,"n":724628},` +
+			`{"kind":"cut in","place":"billing-0","at":8115000000,"for":4752000000},` +
+			`{"kind":"wipe","place":"customer-0","at":12693000000,"for":5321000000,"n":430764},` +
+			`{"kind":"bit flip","place":"customer-1","at":12849000000,"for":2174000000,"n":527128}]`, 68},
 		// A view that was stopped while the registry hung asked it again for each row that it had to write; it also left out of its index whom it could not read.
 		"a view that is stopped while the registry hangs": {13070, `[{"kind":"no registry","at":928000000,"for":13736000000,"n":2},` +
 			`{"kind":"stop","place":"view-0","at":5337000000,"for":10687000000,"n":301615}]`, 68},

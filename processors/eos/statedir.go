@@ -46,9 +46,10 @@ type stateDir struct {
 	blocks *pebble.Cache
 	files  *pebble.FileCache
 
-	mu     sync.Mutex
-	tables map[string]*stateTable
-	closed bool
+	mu      sync.Mutex
+	tables  map[string]*stateTable
+	corrupt error // why a table was not opened, if it is beyond repair
+	closed  bool
 }
 
 // openStateDir locks dir, which is made if it is not there. The error wraps ErrStateLocked if another process holds it.
@@ -126,6 +127,9 @@ func (d *stateDir) store(topic string, partition int32, o storeOptions) (*store,
 	if t == nil {
 		var err error
 		if t, err = openStateTable(d, topic, o.logger); err != nil {
+			if errors.Is(err, ErrStateCorrupt) {
+				d.corrupt = err
+			}
 			return nil, err
 		}
 		d.tables[topic] = t
@@ -151,10 +155,13 @@ func (d *stateDir) failed(topic string) bool {
 	return t != nil && t.failed() != nil
 }
 
-// damage returns what makes a table's files unfit, nil if nothing does.
+// damage returns what makes a table's files unfit, nil if nothing does: ErrStateDamaged or ErrStateCorrupt, whose kind Goka does not keep.
 func (d *stateDir) damage(topic string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.corrupt != nil {
+		return d.corrupt
+	}
 	t := d.tables[topic]
 	if t == nil || t.failed() == nil || !isDamage(t.failed()) {
 		return nil

@@ -90,8 +90,8 @@ func (v *View) runOn(ctx context.Context, fs vfs.FS, dir string) (err error) {
 			return nil
 		case d.failed(v.cfg.Topic), errors.Is(err, errLogDiffers):
 			return errReopen
-		case errors.Is(err, ErrStateCorrupt):
-			return err
+		case errors.Is(d.damage(v.cfg.Topic), ErrStateCorrupt):
+			return d.damage(v.cfg.Topic)
 		case time.Since(began) > time.Minute:
 			wait = viewBackoffMin
 		}

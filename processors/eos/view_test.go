@@ -300,3 +300,24 @@ func TestViewIterateStopsAtAnError(t *testing.T) {
 		t.Errorf("%v after %d calls", err, calls)
 	}
 }
+
+// Files that are damaged again are nothing that another try heals.
+func TestViewOnABadDiskEnds(t *testing.T) {
+	c := newLogCluster(t, 2, "t")
+	c.write(t, kgo.TryCommit, rec("t", 0, "a", "1"))
+	cfg := ViewConfig{Client: c.opts, Topic: "t", Dir: "views", FS: vfs.NewMem(), Logger: testLogger(t)}
+	v, stop := runView(t, cfg)
+	waitFor(t, v, "a", "1")
+	stop()
+	table := &stateTable{topic: "t"}
+	for _, suffix := range []string{damagedSuffix, rebuiltSuffix} {
+		mustDo(t, writeFile(cfg.FS, "views/t", table.name(suffix), nil))
+	}
+	v, err := NewView(cfg)
+	mustDo(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := v.Run(ctx); !errors.Is(err, ErrStateCorrupt) {
+		t.Errorf("it ends with %v", err)
+	}
+}
