@@ -188,15 +188,11 @@ func (f *follower) recover(ctx context.Context, t *table) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	start, err := f.s.p.logs.start(ctx, t.st.table.topic, f.partition)
-	if err != nil {
-		return 0, err
-	}
 	end, err := f.s.p.logs.end(ctx, t.st.table.topic, f.partition)
 	if err != nil {
 		return 0, err
 	}
-	at := max(last+1, start)
+	at := max(last+1, t.st.oldest())
 	f.from.Store(at)
 	f.applied.Store(at - 1)
 	f.end.Store(end)

@@ -42,8 +42,8 @@ type assignment struct {
 	logs *tableLogs
 
 	// Under store.mu.
-	open       bool
-	start, end int64 // of the log when the load under way began
+	open bool
+	end  int64 // of the log when the load under way began
 }
 
 // Open begins the recovery of this assignment.
@@ -83,7 +83,7 @@ func (a *assignment) GetOffset(def int64) (int64, error) {
 		return 0, err
 	}
 	a.mu.Lock()
-	a.start, a.end = start, end
+	a.logStart, a.end = start, end
 	a.mu.Unlock()
 	return a.store.GetOffset(def)
 }
@@ -95,7 +95,7 @@ func (a *assignment) MarkRecovered() error {
 	switch {
 	case !a.open:
 		return errAssignmentOver
-	case max(a.position.offset+1, a.start) < a.end:
+	case max(a.position.offset+1, a.logStart) < a.end:
 		return errIncomplete
 	}
 	return a.endRecovery(a.ctx)

@@ -101,6 +101,7 @@ type store struct {
 	nextAt      int64 // when due may have something new to report (Unix milliseconds)
 
 	reconciledAt time.Time // of the load that is under way
+	logStart     int64     // where the log began then
 	turnAt       int       // size of the young generation that makes it the old one
 }
 
@@ -315,6 +316,14 @@ func (s *store) GetOffset(def int64) (int64, error) {
 		return def, nil
 	}
 	return s.position.offset, nil
+}
+
+// oldest is where the log began when the rows were compared with it. Who reads on from the later of their end and what a broker calls the start at
+// another moment skips what was removed in between, deletions too: with this one the broker refuses a position that it does not have any more.
+func (s *store) oldest() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.logStart
 }
 
 // SetOffset says which changelog record the last Set or Delete came from. Recovery and views commit by it; in the open transaction of a table it

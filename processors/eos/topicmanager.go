@@ -63,11 +63,9 @@ func (m topicManager) GetOffset(topic string, partition int32, at int64) (int64,
 	case tb == nil:
 		return 0, fmt.Errorf("partition %d of %s is not open", partition, topic)
 	case at == sarama.OffsetOldest:
-		oldest, err := m.p.logs.start(g.ctx, topic, partition)
-		if err == nil {
-			tb.from.Store(max(oldest, tb.from.Load()))
-		}
-		return oldest, err
+		oldest := tb.st.oldest()
+		tb.from.Store(max(oldest, tb.from.Load()))
+		return oldest, nil
 	case at == sarama.OffsetNewest:
 		end, err := m.p.logs.end(g.ctx, topic, partition)
 		if err == nil {

@@ -313,16 +313,18 @@ func (t *viewTopic) Partitions(string) ([]int32, error) { return t.partitions, n
 func (t *viewTopic) GetOffset(topic string, partition int32, at int64) (int64, error) {
 	t.v.mu.Lock()
 	p := t.v.partitions[partition]
-	recovered := p.recovered
+	st, recovered := p.store, p.recovered
 	t.v.mu.Unlock()
-	ask := t.logs.end
+	var offset int64
+	var err error
 	switch {
 	case at == sarama.OffsetOldest:
-		ask = t.logs.start
+		offset = st.oldest()
 	case recovered:
-		ask = t.logs.highWaterMark
+		offset, err = t.logs.highWaterMark(t.ctx, topic, partition)
+	default:
+		offset, err = t.logs.end(t.ctx, topic, partition)
 	}
-	offset, err := ask(t.ctx, topic, partition)
 	if err != nil {
 		return 0, err
 	}
