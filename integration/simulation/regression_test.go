@@ -81,6 +81,9 @@ func once() map[string]failure {
 			`{"kind":"cut in","place":"billing-0","at":8115000000,"for":4752000000},` +
 			`{"kind":"wipe","place":"customer-0","at":12693000000,"for":5321000000,"n":430764},` +
 			`{"kind":"bit flip","place":"customer-1","at":12849000000,"for":2174000000,"n":527128}]`, 68},
+		// A commit that waited for a connection held the mailer up that was to stop.
+		"a mailer that is stopped while it is cut off and commits": {13977, `[{"kind":"cut out","place":"mailer-0","at":3628000000,"for":35493000000},` +
+			`{"kind":"compaction","at":19302000000},{"kind":"stop","place":"mailer-0","at":19502000000,"for":7429000000,"n":942213}]`, 68},
 		// A view that was stopped while the registry hung asked it again for each row that it had to write; it also left out of its index whom it could not read.
 		"a view that is stopped while the registry hangs": {13070, `[{"kind":"no registry","at":928000000,"for":13736000000,"n":2},` +
 			`{"kind":"stop","place":"view-0","at":5337000000,"for":10687000000,"n":301615}]`, 68},

@@ -77,7 +77,7 @@ func (l *loop) run() {
 // step is one round: at most one transaction.
 func (l *loop) step() error {
 	if l.m == nil {
-		m, err := openMember(l.stop, l.p, l.handler)
+		m, err := openMember(l.stop, l.hard, l.p, l.handler)
 		if err != nil {
 			return err
 		}

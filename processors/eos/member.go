@@ -42,9 +42,10 @@ type member struct {
 
 // openMember makes the client, which begins to join the group, and then takes over the transactional id: that aborts what an earlier process under the
 // same id left open, or waits for its commit. Without it an idle instance would leave the old transaction open until its first own one.
-func openMember(ctx context.Context, p *Processor, handler sarama.ConsumerGroupHandler) (*member, error) {
+// When life ends, so does all that waits for brokers.
+func openMember(ctx, life context.Context, p *Processor, handler sarama.ConsumerGroupHandler) (*member, error) {
 	m := &member{p: p, handler: handler, fresh: make(chan struct{}, 1), opened: make(chan struct{})}
-	life, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	life, abandon := context.WithCancel(life)
 	m.abandon = abandon
 	sess, err := kgo.NewGroupTransactSession(append(m.options(), kgo.WithContext(life))...)
 	if err != nil {

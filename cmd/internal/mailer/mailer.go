@@ -219,6 +219,7 @@ func (m *Mailer) Run(ctx context.Context) error {
 	defer m.client.Abandon() // what had to be said is said
 	run, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	m.client.EndAfter(run, m.cfg.Limits.Shutdown+farewell)
 	m.mu.Lock()
 	m.stop = stop
 	m.mu.Unlock()
