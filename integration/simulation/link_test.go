@@ -100,11 +100,12 @@ func (l *link) die() {
 	}
 }
 
-// freeze keeps every goroutine that uses the network, or asks for leave to go on, where it is. It says whether there was one to keep.
+// freeze keeps every goroutine that uses the network, or asks for leave to go on, where it is. It says whether there was one to keep: there is none in an
+// instance that is to stop in time.
 func (l *link) freeze() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dead || l.frozen != nil || len(l.wires) == 0 {
+	if l.dead || l.frozen != nil || len(l.wires) == 0 || l.hurried() {
 		return false
 	}
 	l.frozen = make(chan struct{})
@@ -125,10 +126,18 @@ func (l *link) release() {
 	l.thaw()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !l.hurried() {
+		close(l.hurry)
+	}
+}
+
+// hurried says whether release was called. The caller holds mu.
+func (l *link) hurried() bool {
 	select {
 	case <-l.hurry:
+		return true
 	default:
-		close(l.hurry)
+		return false
 	}
 }
 

@@ -84,6 +84,12 @@ func once() map[string]failure {
 		// A commit that waited for a connection held the mailer up that was to stop.
 		"a mailer that is stopped while it is cut off and commits": {13977, `[{"kind":"cut out","place":"mailer-0","at":3628000000,"for":35493000000},` +
 			`{"kind":"compaction","at":19302000000},{"kind":"stop","place":"mailer-0","at":19502000000,"for":7429000000,"n":942213}]`, 68},
+		// The simulation let an instance stand still that was about to stop.
+		"an instance that is stopped before it would stand still": {14326, `[{"kind":"night","at":4413000000,"for":126000000000000},` +
+			`{"kind":"cut","place":"customer-0","at":7285000000,"for":20753000000},{"kind":"kill","place":"mail-0","at":14214000000,"point":"poll","n":1},` +
+			`{"kind":"stop","place":"customer-0","at":15590000000,"for":12166000000,"n":655535},` +
+			`{"kind":"refuse","at":16243000000,"key":"Heartbeat","err":"REBALANCE_IN_PROGRESS","n":3},` +
+			`{"kind":"stand still","place":"customer-0","at":16453000000,"for":23134000000}]`, 68},
 		// A view that was stopped while the registry hung asked it again for each row that it had to write; it also left out of its index whom it could not read.
 		"a view that is stopped while the registry hangs": {13070, `[{"kind":"no registry","at":928000000,"for":13736000000,"n":2},` +
 			`{"kind":"stop","place":"view-0","at":5337000000,"for":10687000000,"n":301615}]`, 68},
