@@ -40,9 +40,17 @@ type changelogOptions struct {
 	uncommitted bool // a mistake, for the test of the simulation
 }
 
-// changelogConsumer returns the builder of the consumer that Goka recovers tables and feeds views with.
-func changelogConsumer(o changelogOptions) goka.SaramaConsumerBuilder {
-	return func([]string, string) (sarama.Consumer, error) { return newChangelog(context.Background(), o) }
+// changelogConsumer returns the builder of the consumer that Goka recovers tables with. It waits for no broker any more when stop has ended for as long as
+// leaving may take.
+func changelogConsumer(stop context.Context, o changelogOptions) goka.SaramaConsumerBuilder {
+	return func([]string, string) (sarama.Consumer, error) {
+		c, err := newChangelog(context.WithoutCancel(stop), o) // Goka closes it
+		if err != nil {
+			return nil, err
+		}
+		c.client.EndAfter(stop, leaveTime+lastWord)
+		return c, nil
+	}
 }
 
 // skipMarkers is the update callback of every table. It ignores the messages that stand for transaction markers: those only move the offset.

@@ -150,8 +150,7 @@ func (p *Processor) gokaOptions(stop context.Context, done context.CancelFunc) [
 		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) {
 			return &group{p: p, stop: stop, done: done, errs: make(chan error)}, nil
 		}),
-		//nolint:contextcheck // Goka gives its builders none, and closes the consumer.
-		goka.WithConsumerSaramaBuilder(changelogConsumer(changelogOptions{client: p.cfg.Client, logger: p.log})),
+		goka.WithConsumerSaramaBuilder(changelogConsumer(stop, changelogOptions{client: p.cfg.Client, logger: p.log})),
 	})
 }
 
