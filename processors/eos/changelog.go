@@ -176,7 +176,7 @@ func (c *changelog) ask(request func()) {
 func (c *changelog) run(ctx context.Context) {
 	defer close(c.ended)
 	poll, wake := context.WithCancel(ctx)
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && c.client.Context().Err() == nil { // a client that has ended answers every poll at once
 		c.mu.Lock()
 		requests := c.requests
 		c.requests = nil

@@ -165,6 +165,20 @@ func TestChangelogShowsCommittedRecordsAndMarkers(t *testing.T) {
 	})
 }
 
+func TestChangelogEndsWithItsClient(t *testing.T) {
+	l := newLogCluster(t, 1, "t").changelog(t)
+	l.client.EndAfter(context.WithoutCancel(t.Context()), 0) // which never comes
+	select {
+	case <-l.ended:
+		t.Fatal("it has ended too early")
+	case <-time.After(50 * time.Millisecond):
+	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	l.client.EndAfter(over, 0)
+	<-l.ended
+}
+
 func TestSkipMarkersLeavesTheRows(t *testing.T) {
 	s := mustStore(t, mustOpen(t, vfs.NewMem()), storeOptions{changed: func(key string) {
 		if key != "a" && key != "b" {
