@@ -141,9 +141,17 @@ type result struct {
 
 func (r result) failed() bool { return len(r.all) > 0 }
 
+// standsStill is how long a run may take by the clock on the wall; it takes seconds. Beyond that it waits for a lock whose owner waits for virtual time, which
+// does not go by then, or turns for ever: either would hold up a proof of hours without a word.
+const standsStill = 10 * time.Minute
+
 // run is one run, with one mistake made on purpose unless it is empty.
 func (p plan) run(t *testing.T, mistake string) (r result) {
 	t.Helper()
+	defer time.AfterFunc(standsStill, func() {
+		debug.SetTraceback("all")
+		panic(fmt.Sprintf("seed %d stands still after %v; again: %s", p.seed, standsStill, p.command(mistake)))
+	}).Stop()
 	j := &judge{TB: t}
 	var w *world
 	defer func() {
