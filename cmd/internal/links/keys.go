@@ -25,7 +25,7 @@ var (
 	// ErrKeyFile says that a line is not KEYID:BASE64SECRET, that a secret is short, or that an id is there twice.
 	ErrKeyFile = errors.New("bad key file")
 	// ErrExposed says that everybody on the machine can read the file.
-	ErrExposed = errors.New("the key file is readable by everybody")
+	ErrExposed = errors.New("it is readable by everybody")
 )
 
 const (
@@ -116,22 +116,22 @@ func (k Keys) Derive(id, purpose string, data []byte) ([]byte, error) {
 func LoadKeys(path string) (Keys, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return Keys{}, fmt.Errorf("link keys: %w", err)
+		return Keys{}, fmt.Errorf("key file: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
-		return Keys{}, fmt.Errorf("link keys: %w", err)
+		return Keys{}, fmt.Errorf("key file: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return Keys{}, fmt.Errorf("link keys %s: %w: not a file", path, ErrKeyFile)
+		return Keys{}, fmt.Errorf("key file %s: %w: not a file", path, ErrKeyFile)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
-		return Keys{}, fmt.Errorf("link keys %s: %w (mode %04o): chmod 640 it", path, ErrExposed, info.Mode().Perm())
+		return Keys{}, fmt.Errorf("key file %s: %w (mode %04o): chmod 640 it", path, ErrExposed, info.Mode().Perm())
 	}
 	k, err := ParseKeys(f)
 	if err != nil {
-		return Keys{}, fmt.Errorf("link keys %s: %w", path, err)
+		return Keys{}, fmt.Errorf("key file %s: %w", path, err)
 	}
 	return k, nil
 }
@@ -222,7 +222,7 @@ func GenerateKey(id string) (string, error) {
 func LoadOrCreateKeys(path string) (Keys, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := createKeys(path); err != nil && !errors.Is(err, fs.ErrExist) {
-			return Keys{}, fmt.Errorf("link keys: %w", err)
+			return Keys{}, fmt.Errorf("key file: %w", err)
 		}
 	}
 	return LoadKeys(path)
