@@ -64,7 +64,7 @@ func stopWhileTheBrokerHangs(t *testing.T, since time.Duration) {
 	}
 }
 
-// follow reads the gateway's stream of changes from now on, until it ends.
+// follow reads the gateway's stream of changes until it ends.
 func follow(ctx context.Context, gateway string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, gateway+"/v1/feeds/customer-changes/stream?from=oldest", http.NoBody)
 	if err != nil {

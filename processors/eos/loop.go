@@ -15,8 +15,8 @@ import (
 const (
 	idlePoll = time.Second // how long a poll waits when nothing else is to be done
 
-	// A processor that is told to stop has leaveTime for the transaction at hand and for leaving the group, at least lastWord for the latter. Clients take
-	// another second to close when brokers do not answer: together less than the five seconds that orchestrators and our binaries give.
+	// A processor that is told to stop has leaveTime for the transaction at hand and for leaving the group, at least lastWord for the latter. Then none of its
+	// clients waits for brokers any more: less than the five seconds that orchestrators and our binaries give.
 	leaveTime = 3 * time.Second
 	lastWord  = 500 * time.Millisecond
 

@@ -85,13 +85,14 @@ func (v *View) runOn(ctx context.Context, fs vfs.FS, dir string) (err error) {
 	for wait := viewBackoffMin; ; wait = min(2*wait, viewBackoffMax) {
 		began := time.Now()
 		err := v.feed(ctx, d, logs)
+		damage := d.damage(v.cfg.Topic)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case d.failed(v.cfg.Topic), errors.Is(err, errLogDiffers):
 			return errReopen
-		case errors.Is(d.damage(v.cfg.Topic), ErrStateCorrupt):
-			return d.damage(v.cfg.Topic)
+		case errors.Is(damage, ErrStateCorrupt):
+			return damage
 		case time.Since(began) > time.Minute:
 			wait = viewBackoffMin
 		}
