@@ -32,8 +32,8 @@ type RequestChange struct {
 	EffectiveAt     time.Time // Zero: as soon as it is confirmed.
 }
 
-// ConfirmChange says that the customer wants the change. ExpiresAt is the expiry that the link carried, zero if the
-// confirmation did not come by a link.
+// ConfirmChange says that the customer wants the change. ExpiresAt is the expiry that the link carried, that of the very
+// change; zero if the confirmation did not come by a link.
 type ConfirmChange struct {
 	ExpectedVersion int64
 	ChangeID        string

@@ -152,6 +152,9 @@ func confirmChange(s State, c ConfirmChange, now time.Time) (Event, error) {
 	if !now.Before(s.Change.ExpiresAt) || !c.ExpiresAt.IsZero() && !now.Before(c.ExpiresAt) {
 		return nil, ErrExpired
 	}
+	if !c.ExpiresAt.IsZero() && !c.ExpiresAt.Equal(s.Change.ExpiresAt) {
+		return nil, ErrOtherChange // a link of an earlier change, whose id a later request has used again
+	}
 	if s.Change.EffectiveAt.After(now) {
 		return ChangeScheduled{At: now, ChangeID: s.Change.ID, EffectiveAt: s.Change.EffectiveAt}, nil
 	}

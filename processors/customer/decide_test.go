@@ -185,6 +185,8 @@ func TestConfirmChange(t *testing.T) {
 		At: after(time.Minute), ChangeID: "c2", Address: h.breda, Reason: customer.ReasonMoved,
 		ExpiresAt: after(time.Minute + customer.ConfirmWithin), Supersedes: "c1",
 	}
+	again := second
+	again.ChangeID = "c1"
 	play(t, map[string]scene{
 		"a confirmed move is a move": {given: events(h.registered, h.requested), when: cmd, then: moved},
 		"a confirmed correction is a correction": {
@@ -203,6 +205,8 @@ func TestConfirmChange(t *testing.T) {
 		"a change is confirmed once":                              {given: events(h.registered, h.requested, moved), when: cmd, err: customer.ErrNoPendingChange},
 		"a scheduled change is confirmed already":                 {given: events(h.registered, h.later, h.planned), when: cmd, err: customer.ErrAlreadyConfirmed},
 		"the link of a superseded change is dead":                 {given: events(h.registered, h.requested, second), when: cmd, err: customer.ErrOtherChange},
+		"the link of an earlier change with the same id is dead":  {given: events(h.registered, h.requested, again), when: cmd, err: customer.ErrOtherChange},
+		"a link that promises more time than there is is dead":    {given: events(h.registered, h.requested), when: customer.ConfirmChange{ChangeID: "c1", ExpiresAt: after(customer.ConfirmWithin + time.Millisecond)}, err: customer.ErrOtherChange},
 		"a change that expired cannot be confirmed":               {given: events(h.registered, h.requested, customer.ChangeExpired{ChangeID: "c1"}), when: cmd, err: customer.ErrNoPendingChange},
 		"without a change there is nothing to confirm":            {given: events(h.registered), when: cmd, err: customer.ErrNoPendingChange},
 		"closing ends the change":                                 {given: events(h.registered, h.requested, h.closed), when: cmd, err: customer.ErrNotActive},

@@ -180,6 +180,9 @@ final class Customer {
         if (now >= s.change.expiresAt || c.expiresAt != 0 && now >= c.expiresAt) {
             return refused(Refusal.EXPIRED);
         }
+        if (c.expiresAt != 0 && c.expiresAt != s.change.expiresAt) {
+            return refused(Refusal.OTHER_CHANGE);
+        }
         if (s.change.effectiveAt > now) {
             return new Decision(new Scheduled(now, s.change.id, s.change.effectiveAt), null);
         }
