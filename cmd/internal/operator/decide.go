@@ -161,6 +161,9 @@ func (d *Desk) first(ctx context.Context, letter cluster.DeadLetter, partition i
 		if err != nil {
 			return fmt.Errorf("what was decided cannot be read: %w", err) // deciding again would be worse
 		}
+		if !a.decides() {
+			return nil
+		}
 		found = &a
 		return cluster.Stop()
 	})
@@ -205,7 +208,7 @@ func Decisions(ctx context.Context, cfg Config, now time.Time) (map[string]Actio
 		if err != nil {
 			return fmt.Errorf("an operator's action cannot be read: %w", err)
 		}
-		if a.Action == Retry || a.Action == Drop {
+		if a.decides() {
 			decided[a.Target] = a
 		}
 		return nil

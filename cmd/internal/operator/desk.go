@@ -67,6 +67,9 @@ type Action struct {
 	Repeat    bool // it had been done before
 }
 
+// decides says whether a is a decision about a dead letter. Other actions may have its name for a target: whatever was asked for is noted.
+func (a Action) decides() bool { return a.Action == Retry || a.Action == Drop }
+
 // Config of a desk or an index. Client and IDs are required.
 type Config struct {
 	Client []kgo.Opt

@@ -231,7 +231,7 @@ func (x *Index) decide(r *kgo.Record) {
 		x.log.Warn("an operator's action cannot be read", slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset), slog.Any("error", err))
 		return
 	}
-	if a.Action == Retry || a.Action == Drop {
+	if a.decides() {
 		x.decided[a.Target] = &a
 	}
 }

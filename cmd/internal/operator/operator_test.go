@@ -310,6 +310,18 @@ func TestANoteIsThereBeforeWhatItIsAbout(t *testing.T) {
 	}
 }
 
+// Whatever id an operator asks a mail for is noted, and may be a letter's name.
+func TestANoteAboutALetterDecidesNothing(t *testing.T) {
+	f := start(t)
+	letter := f.bury(t, topics.CustomerCommands, "c-17", "malformed", 41)
+	if err := f.desk(t).Note(t.Context(), ada(), "ReadMail", letter.String(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := f.desk(t).Retry(t.Context(), letter, ada()); err != nil || a.Repeat {
+		t.Errorf("%+v %v", a, err)
+	}
+}
+
 func TestTheIndexKnowsLettersAndWhatWasDecided(t *testing.T) {
 	f := start(t)
 	var refs []cluster.Ref
