@@ -235,6 +235,13 @@ func (c *Client) Begin(ctx context.Context, key string, cmd schemas.Command) (*Q
 	return nil, err
 }
 
+// Input is where the command is: its partition and offset, which its answer names.
+func (q *Question) Input() (partition int32, offset int64) {
+	q.c.mu.Lock()
+	defer q.c.mu.Unlock()
+	return q.partition, q.offset
+}
+
 // Reply waits until ctx ends. ErrNoReply, ErrClosed.
 func (q *Question) Reply(ctx context.Context) (schemas.ReplyFields, error) {
 	select {

@@ -74,9 +74,9 @@ func (c *Client) back(ctx context.Context, adm *kadm.Client) (map[int32]kgo.Offs
 	return from, nil
 }
 
-// Outcome returns what is remembered of a command: its first answer, one for each aggregate that was asked with this id. They
-// are complete for commands sent after since, once all is true: then a command without an outcome has none yet. Without
-// Config.Remember nothing is remembered.
+// Outcome returns what is remembered of a command id: every answer to a command with it, in the order in which they came, those about the same
+// command again and about others that have taken its id included. They are complete for commands sent after since, once all is true: then a
+// command without an answer has none yet. Without Config.Remember nothing is remembered.
 func (c *Client) Outcome(commandID string) (found []schemas.ReplyFields, since time.Time, all bool) {
 	if c.memory == nil {
 		return nil, time.Time{}, false
@@ -84,20 +84,20 @@ func (c *Client) Outcome(commandID string) (found []schemas.ReplyFields, since t
 	return c.memory.find(commandID)
 }
 
-// memory is a bounded set of outcomes, the oldest forgotten first.
+// memory is a bounded set of answers, the oldest forgotten first.
 type memory struct {
 	mu      sync.Mutex
 	most    int
-	byID    map[string][]schemas.ReplyFields
-	order   []remembered // a ring of the entries of byID
+	byID    map[string][]schemas.ReplyFields // in the order in which they came
+	order   []remembered                     // a ring of the entries of byID
 	next    int
 	since   time.Time       // everything after it is here
 	missing map[int32]int64 // partitions that are read back, and up to where
 }
 
 type remembered struct {
-	id, key string
-	at      time.Time
+	id string
+	at time.Time
 }
 
 func newMemory(most int, since time.Time) *memory {
@@ -105,21 +105,13 @@ func newMemory(most int, since time.Time) *memory {
 }
 
 func (m *memory) add(f schemas.ReplyFields, at time.Time) {
-	if f.Refusal == schemas.RefusedIDReused {
-		return // about another command that has taken this one's id
-	}
 	f.ReplyTo, f.CorrelationID = "", ""
 	f.Outcome, f.Refusal, f.Message = unique.Make(f.Outcome).Value(), unique.Make(f.Refusal).Value(), unique.Make(f.Message).Value()
 	f.Aggregate = unique.Make(f.Aggregate).Value()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, known := range m.byID[f.CommandID] {
-		if known.Key == f.Key {
-			return
-		}
-	}
 	m.byID[f.CommandID] = append(m.byID[f.CommandID], f)
-	entry := remembered{f.CommandID, f.Key, at}
+	entry := remembered{f.CommandID, at}
 	if len(m.order) < m.most {
 		m.order = append(m.order, entry)
 		return
@@ -129,17 +121,12 @@ func (m *memory) add(f schemas.ReplyFields, at time.Time) {
 	m.next = (m.next + 1) % m.most
 }
 
+// forget drops the oldest answer: the first that came with its id.
 func (m *memory) forget(r remembered) {
-	var left []schemas.ReplyFields
-	for _, f := range m.byID[r.id] {
-		if f.Key != r.key {
-			left = append(left, f)
-		}
-	}
-	if len(left) == 0 {
-		delete(m.byID, r.id)
-	} else {
+	if left := m.byID[r.id][1:]; len(left) > 0 {
 		m.byID[r.id] = left
+	} else {
+		delete(m.byID, r.id)
 	}
 	if r.at.After(m.since) {
 		m.since = r.at

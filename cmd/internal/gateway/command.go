@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"utopia/cmd/internal/api"
+	"utopia/cmd/internal/cluster"
 	"utopia/processors/ask"
 	"utopia/schemas"
 	"utopia/topics"
@@ -138,14 +139,14 @@ func (g *Gateway) send(ctx context.Context, r api.Request, h CommandHeaders) (*A
 	}
 	defer question.Close()
 	if patience == 0 { // also if the outcome is there already: the same question is always answered in the same way
-		return g.later(r, began, applied), nil
+		return later(r, question, began, applied), nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	defer context.AfterFunc(g.hurry, cancel)() //nolint:contextcheck // the gateway's end is the waiting's, too
 	reply, err := question.Reply(waiting)
 	if err != nil {
-		return g.later(r, began, applied), nil
+		return later(r, question, began, applied), nil
 	}
 	return answer(r, reply, applied)
 }
@@ -161,9 +162,11 @@ func (g *Gateway) notStored(r api.Request, err error) *Problem {
 }
 
 // later says that the command is stored, and where its outcome will be.
-func (g *Gateway) later(r api.Request, began time.Time, applied string) *Answer {
+func later(r api.Request, question *ask.Question, began time.Time, applied string) *Answer {
 	id := r.Command.Metadata().CommandID
-	q := url.Values{"customer": {r.Key}, "sent": {strconv.FormatInt(began.UnixMilli(), 10)}}
+	partition, offset := question.Input()
+	input := cluster.Ref{Topic: r.To.Commands.Name, Partition: partition, Offset: offset}
+	q := url.Values{"customer": {r.Key}, "input": {input.String()}, "sent": {strconv.FormatInt(began.UnixMilli(), 10)}}
 	if r.Gone {
 		q.Set("gone", "true")
 	}

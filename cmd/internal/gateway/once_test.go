@@ -83,6 +83,44 @@ func TestTheStatusOfACommand(t *testing.T) {
 	}
 }
 
+// The status of a command is told from that of another with the same id: of another service, or with another body.
+func TestTheStatusOfTheSameKey(t *testing.T) {
+	w := start(t)
+	g := w.gateway()
+	where := func(path, body string) string {
+		t.Helper()
+		a := g.do(http.MethodPut, path, body, "Prefer", "respond-async", "Idempotency-Key", "k-1")
+		if a.Status != http.StatusAccepted {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		return a.Header.Get("Location")
+	}
+	body := person("c-1")
+	first := where("/v1/customers/c-1", body)
+	invoice := where("/v1/customers/c-1/billing/invoices/i-1", `{"amountCents":1250,"currency":"EUR"}`)
+	other := where("/v1/customers/c-1", strings.Replace(body, "Gouda", "Delft", 1))
+	again := where("/v1/customers/c-1", body)
+	for where, want := range map[string]string{
+		first: "accepted customer/c-1@1  false", invoice: "accepted billing/c-1@1  false", other: "refused customer/c-1@1 id_reused false",
+		again: "accepted customer/c-1@1  true", "/v1/commands/k-1?customer=c-1": "accepted customer/c-1@1  false",
+	} {
+		var got string
+		gateway.Eventually(t, time.Minute, want, func() bool {
+			o := g.do(http.MethodGet, where, "").Outcome(t)
+			got = fmt.Sprintf("%s %s %s %t", o.Outcome, o.Receipt, o.Refusal, o.Repeat)
+			return o.Outcome != "pending"
+		})
+		if got != want {
+			t.Errorf("%s: %s, not %s", where, got, want)
+		}
+	}
+	for _, input := range []string{"x", "billing.events.v1/0/0", "customer.commands.v1/0/-1"} {
+		if a := g.do(http.MethodGet, "/v1/commands/k-1?input="+input, ""); a.Status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", input, a.Status, a.Body)
+		}
+	}
+}
+
 // A customer may know what became of its own commands.
 func TestTheStatusOfAnothersCommand(t *testing.T) {
 	w := start(t)

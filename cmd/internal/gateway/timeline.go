@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"utopia/cmd/internal/api"
+	"utopia/cmd/internal/cluster"
 	"utopia/cmd/internal/timeline"
 	"utopia/processors"
 	"utopia/schemas"
@@ -54,7 +55,7 @@ func (g *Gateway) Timeline() timeline.Sources {
 			}
 			found, _, _ := asker.Outcome(command)
 			for _, f := range found {
-				if f.Key == customer {
+				if f.Key == customer && answers(f, cluster.Ref{}) {
 					return f, true
 				}
 			}
