@@ -2,6 +2,7 @@ package access
 
 import (
 	"slices"
+	"time"
 
 	"utopia/topics"
 )
@@ -11,6 +12,8 @@ type Caller struct {
 	Name     string // for limits and logs
 	Role     Role
 	Customer string // of the role customer: who it is
+
+	Until time.Time // when what proves it ends; zero: it does not
 
 	Open bool // development: everything
 }

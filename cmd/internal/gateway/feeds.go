@@ -96,7 +96,7 @@ func (g *Gateway) feedRoutes() {
 		"instance or another, gets everything that follows, each once. An id without data moves the position on. A reader that is too slow is cut off, and comes back."
 	stream.Errors = []int{http.StatusNotAcceptable, http.StatusGone, http.StatusServiceUnavailable}
 	stream.Responses = map[string]*huma.Response{
-		"200": {Description: "Events until the caller goes away", Content: map[string]*huma.MediaType{
+		"200": {Description: "Events until the caller goes away, or its token ends", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "The data of each event is a Change"}},
 		}},
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/gateway"
+	"utopia/cmd/internal/login/issuertest"
 )
 
 // source is what a browser's EventSource is: it keeps the id of the last event, and comes back with it.
@@ -131,6 +133,33 @@ func TestTheFeedOverManyGateways(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	w.pages(one, want)
+}
+
+// A stream ends with the token that it was asked for with, and is given to no one whose token has ended.
+func TestAStreamEndsWithItsToken(t *testing.T) {
+	w, i := start(t), issuertest.New(t, nil)
+	g := w.gateway(func(c *gateway.Config) { c.Open, c.Tokens = false, gateway.NewTokens(i.URL, "utopia", i.Client(), nil) })
+	ends := time.Now().Truncate(time.Second).Add(3 * time.Second)
+	token := i.Sign(map[string]any{"iss": i.URL, "aud": "utopia", "sub": "desk", "exp": ends.Unix(), "utopia_role": "clerk"})
+	s := &source{t: t}
+	for path, want := range map[string]string{streamPath: "id: ", "/v1/flow/stream": "event: flow"} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			resp := s.open(ctx, g.url+path, "Authorization", "Bearer "+token)
+			defer func() { _ = resp.Body.Close() }()
+			said, err := io.ReadAll(resp.Body)
+			if early := time.Until(ends); err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(said), want) || early > 0 {
+				t.Errorf("%s before its end: %d %q %v", early, resp.StatusCode, said, err)
+			}
+			again := s.open(t.Context(), g.url+path, "Authorization", "Bearer "+token)
+			defer func() { _ = again.Body.Close() }()
+			if again.StatusCode != http.StatusUnauthorized {
+				t.Errorf("with the token that has ended: %d", again.StatusCode)
+			}
+		})
+	}
 }
 
 // pages reads the feed in pages, from the oldest on, and says whether they have what was heard.

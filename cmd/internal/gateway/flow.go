@@ -30,7 +30,7 @@ func (g *Gateway) flowRoutes() {
 	stream := about("stream-flow", "/v1/flow/stream", "How records flow, once a second (server-sent events)")
 	stream.Errors = []int{http.StatusNotAcceptable, http.StatusServiceUnavailable}
 	stream.Responses = map[string]*huma.Response{
-		"200": {Description: "Events named flow until the caller goes away; while the cluster does not answer, one without numbers every 15 seconds", Content: map[string]*huma.MediaType{
+		"200": {Description: "Events named flow until the caller goes away, or its token ends; while the cluster does not answer, one without numbers every 15 seconds", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "The data of each event is what /v1/flow answers"}},
 		}},
 	}
@@ -38,11 +38,12 @@ func (g *Gateway) flowRoutes() {
 		if accepted(in.Accept, "text/event-stream") == "" {
 			return nil, problem(codeNotAcceptable)
 		}
-		leave, p := g.enterFlow(callerOf(ctx).Name)
+		caller := callerOf(ctx)
+		leave, p := g.enterFlow(caller.Name)
 		if p != nil {
 			return nil, p
 		}
-		return events(leave, g.pumpFlow), nil //nolint:contextcheck // the request's own
+		return g.events(caller, leave, g.pumpFlow), nil //nolint:contextcheck // the request's own
 	})
 }
 

@@ -36,7 +36,7 @@ type StreamInput struct {
 	Accept      string `header:"Accept" maxLength:"400"`
 }
 
-// stream answers with events until the caller goes away.
+// stream answers with events until the caller goes away, or what proves who it is ends: it comes back with another proof, and misses nothing.
 func (g *Gateway) stream(ctx context.Context, in *StreamInput) (*huma.StreamResponse, error) {
 	if accepted(in.Accept, "text/event-stream") == "" {
 		return nil, problem(codeNotAcceptable)
@@ -58,18 +58,24 @@ func (g *Gateway) stream(ctx context.Context, in *StreamInput) (*huma.StreamResp
 		leave()
 		return nil, unfed(err)
 	}
-	return events(leave, func(ctx context.Context, w http.ResponseWriter) { g.pump(ctx, w, r) }), nil //nolint:contextcheck // the request's own
+	return g.events(caller, leave, func(ctx context.Context, w http.ResponseWriter) { g.pump(ctx, w, r) }), nil //nolint:contextcheck // the request's own
 }
 
-// events is an answer that pump writes until the caller goes away.
-func events(leave func(), pump func(context.Context, http.ResponseWriter)) *huma.StreamResponse {
+// events is an answer that pump writes until the caller goes away, or may not hear more.
+func (g *Gateway) events(caller Caller, leave func(), pump func(context.Context, http.ResponseWriter)) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(out huma.Context) {
 		defer leave()
 		req, w := humago.Unwrap(out)
 		head(w)
-		if req.Method != http.MethodHead {
-			pump(req.Context(), w)
+		if req.Method == http.MethodHead {
+			return
 		}
+		ctx, cancel := req.Context(), func() {}
+		if !caller.Until.IsZero() {
+			ctx, cancel = context.WithTimeout(ctx, caller.Until.Sub(g.now()))
+		}
+		defer cancel()
+		pump(ctx, w)
 	}}
 }
 
@@ -108,7 +114,7 @@ func (g *Gateway) pump(ctx context.Context, w http.ResponseWriter, r *feed.Reade
 			return
 		}
 	}
-	send(w, out, []byte(": the instance stops\n\n"))
+	send(w, out, []byte(": come back\n\n"))
 }
 
 // back is after how many milliseconds a client comes back.

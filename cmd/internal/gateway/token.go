@@ -92,5 +92,6 @@ func (t *Tokens) caller(ctx context.Context, raw string) (Caller, error) {
 	if !ok {
 		return Caller{}, ErrToken
 	}
+	c.Until = token.Expiry
 	return c, nil
 }
