@@ -102,12 +102,15 @@ func (c *Client) run() {
 		if fetches.IsClientClosed() {
 			return
 		}
-		late.take(fetches.Records(), time.Now())
+		late.take(fetches.Records())
 	}
 }
 
-// read takes one record; false: its schema cannot be looked up now.
+// read takes one record; false: its schema cannot be looked up now, or nobody waits for anything any more.
 func (c *Client) read(r *kgo.Record) bool {
+	if c.cl.Context().Err() != nil {
+		return false
+	}
 	mine := string(r.Key) == c.address
 	if !r.Attrs.IsControl() && (mine || c.memory != nil) {
 		rec, err := c.replies.Decode(r.Value)

@@ -34,14 +34,13 @@ func (l *lateReplies) poll(cl *kgo.Client) kgo.Fetches {
 	return cl.PollFetches(ctx)
 }
 
-func (l *lateReplies) take(records []*kgo.Record, now time.Time) {
+// take reads what has come, and what is kept if it is time. A read that fails may have waited for a registry that hangs: the next look is a while after
+// it, or what comes in other partitions would never be polled.
+func (l *lateReplies) take(records []*kgo.Record) {
+	waiting := len(l.kept) > 0
 	stuck := map[int32]bool{}
-	if now.Before(l.again) {
-		for _, r := range l.kept {
-			stuck[r.Partition] = true
-		}
-	} else {
-		records, l.kept, l.again = slices.Concat(l.kept, records), nil, now.Add(retryLate)
+	for _, r := range l.kept {
+		stuck[r.Partition] = true
 	}
 	for _, r := range records {
 		if stuck[r.Partition] || !l.read(r) {
@@ -49,4 +48,32 @@ func (l *lateReplies) take(records []*kgo.Record, now time.Time) {
 			l.kept = append(l.kept, r)
 		}
 	}
+	if waiting && !time.Now().Before(l.again) {
+		l.look()
+		waiting = false
+	}
+	if !waiting {
+		l.again = time.Now().Add(retryLate)
+	}
+}
+
+// look reads what is kept up to the first that still cannot be read. Its partition comes last the next time.
+func (l *lateReplies) look() {
+	for len(l.kept) > 0 && l.read(l.kept[0]) {
+		l.kept = l.kept[1:]
+	}
+	if len(l.kept) == 0 {
+		l.kept = nil
+		return
+	}
+	failed := l.kept[0].Partition
+	var others, last []*kgo.Record
+	for _, r := range l.kept {
+		if r.Partition == failed {
+			last = append(last, r)
+		} else {
+			others = append(others, r)
+		}
+	}
+	l.kept = slices.Concat(others, last)
 }

@@ -151,7 +151,7 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 			defer func() { _ = resp.Body.Close() }()
 			said, err := io.ReadAll(resp.Body)
 			if early := time.Until(ends); err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(said), want) || early > 0 {
-				t.Errorf("%s before its end: %d %q %v", early, resp.StatusCode, said, err)
+				t.Errorf("%s before its end: %d %.200q %v", early, resp.StatusCode, said, err)
 			}
 			again := s.open(t.Context(), g.url+path, "Authorization", "Bearer "+token)
 			defer func() { _ = again.Body.Close() }()
