@@ -24,12 +24,12 @@ func hash64(b []byte) int64 {
 }
 
 // bodyHash is the hash of a command without its metadata: two sendings of one command have the same, whatever
-// correlation or reply address they carry. buf is scratch space; the grown one is returned.
+// correlation or reply address they carry, and whichever release reads them. buf is scratch space; the grown one is returned.
 func bodyHash(c schemas.Command, buf []byte) (int64, []byte, error) {
 	meta := c.Metadata()
 	saved := *meta
 	*meta = schemas.Metadata{}
-	b, err := schemas.AppendPrivate(buf[:0], c)
+	b, err := schemas.AppendIdentity(buf[:0], c)
 	*meta = saved
 	if err != nil {
 		return 0, buf, err

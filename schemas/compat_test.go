@@ -1,7 +1,9 @@
 package schemas
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -182,6 +184,24 @@ func TestFullName(t *testing.T) {
 	for schema, want := range map[string]string{base: "a.R", `"string"`: "string", `{"type":"array","items":"int"}`: "array"} {
 		if got, err := FullName(schema); err != nil || got != want {
 			t.Errorf("%s: %q, %v", schema, got, err)
+		}
+	}
+}
+
+// What the first revision can say has the bytes that it had before there was another one; what it cannot has those of today.
+func TestARecordKeepsItsIdentity(t *testing.T) {
+	for _, k := range kinds(t) {
+		for _, i := range []int{0, k.write} {
+			b := body(t, k.parsed[i])
+			head := soe(k.parsed[i])
+			r, err := k.readers[i].decode(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := AppendIdentity([]byte("x"), r)
+			if want := slices.Concat([]byte("x"), head[:], b); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s, revision %d: %x, %v; want %x", k.name, i+1, got, err, want)
+			}
 		}
 	}
 }

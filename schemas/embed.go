@@ -79,13 +79,13 @@ type kind struct {
 	name, topic string
 	new         func() Record
 	typ         reflect.Type
-	revisions   []Revision     // oldest first
-	parsed      []*avro.Schema // of revisions
-	readers     []*reader      // of revisions
-	layout      *layout        // of the latest
-	write       int            // index of the revision that this code writes
-	header      [10]byte       // of the single-object encoding of what is written
-	usual       *usualSize     // of the single-object encoding
+	revisions   []Revision      // oldest first
+	parsed      []*avro.Schema  // of revisions
+	readers     []*reader       // of revisions
+	layout      *layout         // of the latest
+	write       int             // index of the revision that this code writes
+	header      [soeHeader]byte // of the single-object encoding of what is written
+	usual       *usualSize      // of the single-object encoding
 }
 
 // usualSize is about how large the larger ones of the last records were. A buffer of that size is made once; one that
@@ -259,9 +259,15 @@ func (k *kind) writeRevision(number int) error {
 		return fmt.Errorf("revision %d is to be written and is not there", number)
 	}
 	k.write = number - 1
-	k.header[0], k.header[1] = soeMark0, soeMark1
-	binary.LittleEndian.PutUint64(k.header[2:], fingerprint(k.parsed[k.write]))
+	k.header = soe(k.parsed[k.write])
 	return nil
+}
+
+// soe is the header of what is written with a schema in single-object encoding.
+func soe(s *avro.Schema) (header [soeHeader]byte) {
+	header[0], header[1] = soeMark0, soeMark1
+	binary.LittleEndian.PutUint64(header[2:], fingerprint(s))
+	return header
 }
 
 // fingerprint is the schema's CRC-64-AVRO (Avro specification, "Schema Fingerprints").

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -43,6 +44,38 @@ func AppendPrivate(dst []byte, r Record) ([]byte, error) {
 		k.usual.saw(len(out))
 	}
 	return out, nil
+}
+
+// AppendIdentity appends r as the oldest revision writes it that says all of it. Two releases make the same bytes of what both know, so that a hash of
+// them is the same on both sides of an upgrade. Errors: those of AppendPrivate.
+func AppendIdentity(dst []byte, r Record) ([]byte, error) {
+	s, err := compiled()
+	if err != nil {
+		return dst, err
+	}
+	k := s.byType[reflect.TypeOf(r)]
+	if k == nil || k.write == 0 {
+		return AppendPrivate(dst, r)
+	}
+	all, err := k.encode(nil, r)
+	if err != nil {
+		return dst, err
+	}
+	for i := range k.write {
+		head := soe(k.parsed[i])
+		out, err := k.parsed[i].AppendEncode(append(dst, head[:]...), r)
+		if err != nil {
+			continue // a symbol that it does not have
+		}
+		back, err := k.readers[i].decode(out[len(dst)+soeHeader:])
+		if err != nil {
+			continue
+		}
+		if again, err := k.encode(nil, back); err == nil && bytes.Equal(all, again) {
+			return out, nil
+		}
+	}
+	return append(append(dst, k.header[:]...), all...), nil
 }
 
 // DecodePrivate returns the record of today's type, whatever revision it was written with. It asks no registry.
