@@ -5,17 +5,20 @@ package simulation
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-var errCut = errors.New("the network is cut")
+// errCut is what an operating system says of a host that cannot be reached. kgo pauses after an error of this kind only: after others a producer without an
+// id asks for one again at once, for ever, and virtual time stands still.
+var errCut = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}
 
 // latency is how long an answer is on its way. Without it nothing would ever overlap: every record would have a transaction of its own.
 const latency = time.Millisecond

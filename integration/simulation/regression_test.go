@@ -90,6 +90,11 @@ func once() map[string]failure {
 			`{"kind":"stop","place":"customer-0","at":15590000000,"for":12166000000,"n":655535},` +
 			`{"kind":"refuse","at":16243000000,"key":"Heartbeat","err":"REBALANCE_IN_PROGRESS","n":3},` +
 			`{"kind":"stand still","place":"customer-0","at":16453000000,"for":23134000000}]`, 68},
+		// A dead instance asked for a producer id again and again: the link's error was not one that kgo pauses after.
+		"a mailer that is killed while it reports": {16502, `[{"kind":"power cut","place":"billing-0","at":2978000000,"point":"produce","n":2},` +
+			`{"kind":"cut in","place":"notification-0","at":7803000000,"for":3698000000},` +
+			`{"kind":"stop","place":"mailer-0","at":8971000000,"for":14009000000,"n":449903},` +
+			`{"kind":"bit flip","place":"mail-0","at":10413000000,"for":9768000000,"n":32417},{"kind":"night","at":17692000000,"for":190800000000000}]`, 68},
 		// A view that was stopped while the registry hung asked it again for each row that it had to write; it also left out of its index whom it could not read.
 		"a view that is stopped while the registry hangs": {13070, `[{"kind":"no registry","at":928000000,"for":13736000000,"n":2},` +
 			`{"kind":"stop","place":"view-0","at":5337000000,"for":10687000000,"n":301615}]`, 68},
