@@ -52,16 +52,11 @@ func (s *store) appendHints(b *pebble.Batch, key string, value []byte) int64 {
 	return earliest
 }
 
-// appendEntries writes the look-up entries of a row, and removes those of was, which it replaces (nil: none).
-func (s *store) appendEntries(b *pebble.Batch, key string, value []byte, was []string) (is []string, err error) {
-	if value != nil {
-		if is, err = s.entries(key, value); err != nil {
-			return nil, err
-		}
-	}
+// appendEntries writes the look-up entries of a row, and removes those of the row that it replaces (nil: none).
+func (s *store) appendEntries(b *pebble.Batch, key string, was, is []string) {
 	for _, entry := range was {
 		if !slices.Contains(is, entry) {
-			_ = b.Delete(append(s.indexPrefix(entry), key...), nil)
+			_ = b.Delete(append(s.indexPrefix(entry), key...), nil) // a batch that is not committed cannot fail
 		}
 	}
 	for _, entry := range is {
@@ -69,11 +64,13 @@ func (s *store) appendEntries(b *pebble.Batch, key string, value []byte, was []s
 			_ = b.Set(append(s.indexPrefix(entry), key...), nil, nil)
 		}
 	}
-	return is, nil
 }
 
-// entries are the look-up entries of a row. One with a zero byte would end where it does not, and is none.
+// entries are the look-up entries of a row, none if it is deleted. One with a zero byte would end where it does not, and is none.
 func (s *store) entries(key string, row []byte) ([]string, error) {
+	if row == nil {
+		return nil, nil
+	}
 	all, err := s.o.index(key, row)
 	if err != nil {
 		return nil, fmt.Errorf("look-up entries of %q: %w", key, err)
@@ -84,7 +81,7 @@ func (s *store) entries(key string, row []byte) ([]string, error) {
 // replaced are the look-up entries of the row that Pebble has of a key.
 func (s *store) replaced(key string) ([]string, error) {
 	row, err := s.read(key)
-	if err != nil || row == nil {
+	if err != nil {
 		return nil, err
 	}
 	return s.entries(key, row)
@@ -141,9 +138,11 @@ func (s *store) rebuildIndex(ctx context.Context) error {
 		key := string(it.Key()[5:])
 		s.appendHints(b, key, it.Value())
 		if s.o.index != nil {
-			if _, err := s.appendEntries(b, key, it.Value(), nil); err != nil {
+			is, err := s.entries(key, it.Value())
+			if err != nil {
 				return err
 			}
+			s.appendEntries(b, key, nil, is)
 		}
 		if n++; n%lookAround == 0 && ctx.Err() != nil {
 			return ctx.Err()

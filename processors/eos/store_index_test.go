@@ -1,6 +1,8 @@
 package eos
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -285,4 +287,42 @@ func compareEntries(t *rapid.T, s *store, rows map[string]string) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("entries on disk: %s", diff)
 	}
+}
+
+// The entries of the row that is replaced cannot be told while the registry is away. Then the new row is not kept without its own: nothing would ever
+// write them, or remove those of the old one.
+func TestARecoveredRowHasItsEntries(t *testing.T) {
+	d := mustOpen(t, vfs.NewMem())
+	o, away := indexedOptions(), false
+	o.index = func(key string, row []byte) ([]string, error) {
+		if away && string(row) == "x" {
+			return nil, errors.New("the registry is away")
+		}
+		return testIndex(key, row)
+	}
+	s := mustStore(t, d, o)
+	mustDo(t, s.Set("a", []byte("x")), s.commit(0), s.Open())
+	away = true
+	if s.Set("a", []byte("y")) == nil {
+		t.Error("a row was taken whose entries cannot be told")
+	}
+	mustDo(t, s.Close(), s.Open())
+	away = false
+	if row, err := s.Get("a"); string(row) != "x" || err != nil {
+		t.Errorf("row %q, %v", row, err)
+	}
+	mustDo(t, s.Set("a", []byte("y")), s.SetOffset(1), s.MarkRecovered())
+	for entry, want := range map[string][]string{"x": nil, "y": {"a"}} {
+		if keys, err := s.lookup(entry); !slices.Equal(keys, want) || err != nil {
+			t.Errorf("%s: %v, %v", entry, keys, err)
+		}
+	}
+	it, err := s.iterate(kindIndex)
+	mustDo(t, err)
+	for ok := it.First(); ok; ok = it.Next() {
+		if !bytes.HasPrefix(it.Key(), s.indexPrefix("y")) {
+			t.Errorf("entry %q is left", it.Key())
+		}
+	}
+	mustDo(t, it.Close())
 }

@@ -153,43 +153,48 @@ func (s *store) overdue(now time.Time) string {
 	return fmt.Sprintf("it was last complete %s ago, and the log keeps deletions for %s only", age.Round(time.Minute), s.o.deleteRetention)
 }
 
-// putBulk writes a row of the changelog. The caller holds mu.
+// putBulk writes a row of the changelog. Once indexed, nearly everything is on disk already: the few rows that follow are indexed as they come, and go into
+// the batch with their entries or not at all. The caller holds mu.
 func (s *store) putBulk(key string, value []byte) error {
+	var was, is []string
+	if s.indexed && s.o.index != nil {
+		var err error
+		if was, is, err = s.bulkChange(key, value); err != nil {
+			return err
+		}
+	}
 	if s.bulk == nil {
 		s.bulk = s.db.NewBatchWithSize(s.bulkLimit + s.bulkLimit/8)
 	}
-	if err := s.appendRow(s.bulk, key, value); err != nil {
+	if err := s.appendRow(s.bulk, key, value); err != nil { // a batch that is not committed cannot fail
 		return err
+	}
+	if s.indexed {
+		s.appendHints(s.bulk, key, value)
+	}
+	if s.indexed && s.o.index != nil {
+		s.appendEntries(s.bulk, key, was, is)
+		if s.bulkEntries == nil {
+			s.bulkEntries = make(map[string][]string)
+		}
+		s.bulkEntries[key] = is
 	}
 	if s.o.changed != nil {
 		s.o.changed(key)
 	}
-	if s.indexed {
-		// Nearly everything is on disk already: the few rows that follow are indexed as they come.
-		s.appendHints(s.bulk, key, value)
-		return s.indexBulk(key, value)
-	}
 	return nil
 }
 
-// indexBulk writes the look-up entries of a row of the bulk. The row that it replaces may be in the same batch. The caller holds mu.
-func (s *store) indexBulk(key string, value []byte) error {
-	if s.o.index == nil {
-		return nil
+// bulkChange tells the look-up entries of a row of the bulk, and those of the row that it replaces, which may be in the same batch. The caller holds mu.
+func (s *store) bulkChange(key string, value []byte) (was, is []string, err error) {
+	if is, err = s.entries(key, value); err != nil {
+		return nil, nil, err
 	}
 	was, ok := s.bulkEntries[key]
 	if !ok {
-		var err error
-		if was, err = s.replaced(key); err != nil {
-			return err
-		}
+		was, err = s.replaced(key)
 	}
-	if s.bulkEntries == nil {
-		s.bulkEntries = make(map[string][]string)
-	}
-	is, err := s.appendEntries(s.bulk, key, value, was)
-	s.bulkEntries[key] = is
-	return err
+	return was, is, err
 }
 
 // setBulkOffset ends the row that putBulk wrote. A batch ends here and nowhere else, so that its rows and its offset agree. The caller holds mu.

@@ -169,9 +169,11 @@ func (s *store) apply(rows []rowWrite, at position) (earliest int64, err error) 
 			if err != nil {
 				return 0, err
 			}
-			if _, err := s.appendEntries(b, rows[i].key, rows[i].value, was); err != nil {
+			is, err := s.entries(rows[i].key, rows[i].value)
+			if err != nil {
 				return 0, err
 			}
+			s.appendEntries(b, rows[i].key, was, is)
 		}
 	}
 	if err := s.appendPosition(b, at); err != nil {
