@@ -178,17 +178,18 @@ func (t *stateTable) store(partition int32, o storeOptions) (*store, error) {
 	return s, nil
 }
 
-// share divides a budget among the table's active stores.
-func (t *stateTable) share(total int) int {
+// share divides a budget among the table's active stores. One that is not active has its part of all: a view goes on answering from its stores while
+// it cannot reach its log, when none is.
+func (t *stateTable) share(total int, active bool) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	active := 0
+	n := 0
 	for _, s := range t.stores {
-		if s.active.Load() {
-			active++
+		if s.active.Load() || !active {
+			n++
 		}
 	}
-	return total / max(active, 1)
+	return total / max(n, 1)
 }
 
 // flushSometimes lets Pebble write its memtables to disk, so that a crash need not read more than flushEvery from the log.

@@ -147,7 +147,7 @@ func (s *store) Open() error {
 	s.reconciledAt = time.Time{}
 	s.rows.clear()
 	s.setCacheLimit()
-	s.bulkLimit = max(minBulkBytes, min(s.table.share(bulkBytes), maxBulkBytes))
+	s.bulkLimit = max(minBulkBytes, min(s.table.share(bulkBytes, true), maxBulkBytes))
 	return nil
 }
 
@@ -165,6 +165,7 @@ func (s *store) Close() error {
 	}
 	s.filled()
 	s.rows.clear()
+	s.setCacheLimit()
 	return nil
 }
 

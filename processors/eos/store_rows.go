@@ -92,7 +92,7 @@ func (c *rowCache) clear() {
 
 // setCacheLimit takes the store's share of the table's budget. The caller holds mu.
 func (s *store) setCacheLimit() {
-	s.turnAt = s.table.share(s.o.cacheBytes) / 2
+	s.turnAt = s.table.share(s.o.cacheBytes, s.active.Load()) / 2
 }
 
 // shrink turns the generations when the young one has taken half of the store's share. The caller holds mu.

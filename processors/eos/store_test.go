@@ -556,3 +556,37 @@ func TestStoreAfterItsDirectoryIsClosed(t *testing.T) {
 	s.abort()
 	s.writeLate()
 }
+
+// Goka closes the stores of a view that cannot reach its log, and the view goes on answering. They must not take the whole budget each.
+func TestClosedStoresShareTheCache(t *testing.T) {
+	const n, rows, budget = 8, 200, 400_000
+	d := mustOpen(t, vfs.NewMem())
+	stores := make([]*store, n)
+	for i := range stores {
+		s, err := d.store("t", int32(i), storeOptions{cacheBytes: budget})
+		mustDo(t, err, s.Open())
+		for k := range int64(rows) {
+			mustDo(t, s.Set(fmt.Sprint(k), make([]byte, 1000)), s.SetOffset(k))
+		}
+		mustDo(t, s.MarkRecovered())
+		stores[i] = s
+	}
+	for _, s := range stores {
+		mustDo(t, s.Close())
+	}
+	cached := 0
+	for _, s := range stores {
+		for k := range rows {
+			_, err := s.committed(fmt.Sprint(k))
+			mustDo(t, err)
+		}
+		all := maps.Clone(s.rows.young)
+		maps.Copy(all, s.rows.old)
+		for _, r := range all {
+			cached += r.size()
+		}
+	}
+	if cached > 2*budget || cached < budget/2 {
+		t.Errorf("%d bytes are cached of a budget of %d", cached, budget)
+	}
+}
