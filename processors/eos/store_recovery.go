@@ -100,6 +100,9 @@ var errLogDiffers = errors.New("the log is no longer the one that the local stat
 func (s *store) reconcile(start, end int64, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.writing != nil {
+		s.writeEnded.Wait() // it would put back the position that is wiped
+	}
 	if err := s.usable(); err != nil {
 		return err
 	}
