@@ -61,8 +61,8 @@ func newGeneration(p *Processor, handler sarama.ConsumerGroupHandler, memberID s
 	return g
 }
 
-// setUp recovers the tables and starts one handler per claim. It returns errEnded if ctx, or the generation, ends first. Whatever it returns, end must
-// follow.
+// setUp recovers the tables and starts one handler per claim. It returns errEnded if ctx, or the generation, ends first, and errOverdue if a table must be
+// recovered anew. Whatever it returns, end must follow.
 func (g *generation) setUp(ctx context.Context) error {
 	defer close(g.isSetUp)
 	stop := context.AfterFunc(ctx, g.cancel)
@@ -71,6 +71,11 @@ func (g *generation) setUp(ctx context.Context) error {
 	err := g.handler.Setup(g)
 	if g.ctx.Err() != nil {
 		return errEnded
+	}
+	for _, tb := range g.tables.all() {
+		if late := tb.overdue.Load(); late != nil {
+			return *late
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("set up the assigned partitions: %w", err)

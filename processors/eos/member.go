@@ -192,6 +192,9 @@ func (m *member) onOffsets(ctx context.Context, offsets map[string]map[int32]kgo
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case errors.Is(err, errOverdue):
+		m.p.log.Warn("the tables were not recovered in time; recovering again", slog.String("error", err.Error()))
+		return nil, err // the client rejoins
 	case errors.Is(err, errEnded), errors.Is(err, errNoAnswer):
 		return nil, err // the client rejoins
 	case err != nil:

@@ -2,7 +2,6 @@ package eos
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -108,7 +107,7 @@ type store struct {
 // position says which part of the changelog the rows contain.
 type position struct {
 	offset int64 // of the last record, -1 before the first
-	asOf   int64 // Unix milliseconds at which the rows contained all the log had; 0 if never
+	asOf   int64 // Unix milliseconds at which the rows contained all the log had, or reading from its beginning began; 0 if never
 }
 
 var _ storage.Storage = (*store)(nil)
@@ -328,18 +327,18 @@ func (s *store) oldest() int64 {
 }
 
 // SetOffset says which changelog record the last Set or Delete came from. Recovery and views commit by it; in the open transaction of a table it
-// means nothing, because the offset comes with the commit. A view that was cut off for too long does not go on: the error wraps errLogDiffers.
+// means nothing, because the offset comes with the commit. Who was cut off for too long does not go on: the error wraps errOverdue.
 func (s *store) SetOffset(offset int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.recovering {
-		return s.setBulkOffset(offset)
-	}
-	if s.o.overlay {
+	if s.o.overlay && !s.recovering {
 		return nil
 	}
-	if why := s.overdue(time.Now()); why != "" { // what follows may be incomplete: it is read again from the beginning
-		return fmt.Errorf("%s/%d: %w: %s", s.table.topic, s.partition, errLogDiffers, why)
+	if err := s.readable(); err != nil {
+		return err
+	}
+	if s.recovering {
+		return s.setBulkOffset(offset)
 	}
 	return s.commitOpen(offset, s.position.asOf)
 }
@@ -355,12 +354,16 @@ func (s *store) commit(changelogOffset int64) error {
 	return s.commitOpen(changelogOffset, time.Now().UnixMilli())
 }
 
-// follow commits what the changelog says up to offset, for a copy that others write. Whether that is all the log has, completeAsOf says.
+// follow commits what the changelog says up to offset, for a copy that others write. Whether that is all the log has, completeAsOf says. A copy that was
+// cut off for too long does not go on: the error wraps errOverdue.
 func (s *store) follow(offset int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.recovering {
 		return errRecovering
+	}
+	if err := s.readable(); err != nil {
+		return err
 	}
 	return s.commitOpen(offset, s.position.asOf)
 }

@@ -95,6 +95,9 @@ func (s *store) wipe(why string) error {
 // errLogDiffers is returned for a store in use whose log turned out to be another one than it was built from. It must be opened anew.
 var errLogDiffers = errors.New("the log is no longer the one that the local state was read from")
 
+// errOverdue is returned when a log is read on that may have forgotten deletions meanwhile. The store must be opened anew; reconcile then wipes it.
+var errOverdue = errors.New("the log may have forgotten deletions that the local state has not seen")
+
 // reconcile compares the position with the log, which now has the offsets from start to end (the high-water mark), before reading goes on. A
 // position that the log does not lead on from is wiped during recovery; afterwards the error wraps errLogDiffers.
 func (s *store) reconcile(start, end int64, now time.Time) error {
@@ -109,8 +112,8 @@ func (s *store) reconcile(start, end int64, now time.Time) error {
 	why := s.mismatch(start, end, now)
 	s.reconciledAt = now
 	if why == "" {
-		if s.position.asOf == 0 {
-			s.position.asOf = now.UnixMilli() // reading begins, and must reach the end before tombstones go
+		if s.position.asOf == 0 || s.position.offset+1 == end {
+			s.position.asOf = now.UnixMilli() // reading begins, and must reach the end before tombstones go; or there is nothing to read
 		}
 		return nil
 	}
@@ -131,26 +134,40 @@ func (s *store) reconcile(start, end int64, now time.Time) error {
 func (s *store) mismatch(start, end int64, now time.Time) string {
 	next := s.position.offset + 1
 	switch {
-	case next == 0:
-		return ""
 	case next > end:
 		return fmt.Sprintf("it contains offset %d, but the log ends at %d", next-1, end)
-	case next < start:
+	case next > 0 && next < start:
 		return fmt.Sprintf("it ends at offset %d, but the log begins at %d", next-1, start)
 	case next < end:
-		return s.overdue(now)
+		return s.overdue(now, s.margin())
 	}
 	return ""
 }
 
-// overdue says why the log may have forgotten deletions that the rows have not seen, "" if it cannot have: a deleted key must not live on because its
-// tombstone was compacted away while nobody read. The caller holds mu.
-func (s *store) overdue(now time.Time) string {
+func (s *store) margin() time.Duration { return min(tombstoneMargin, s.o.deleteRetention/2) }
+
+// readable returns why a record that was read just now does not count, nil if it does: deletions before it may be gone from the log. A load is given the
+// margin as well, because it may begin just before the margin does. Its age is that of the rows, not the time since it began: what it has to read was
+// written since they were complete, and may go that long after. The caller holds mu.
+func (s *store) readable() error {
+	margin, hint := s.margin(), ""
+	if s.recovering {
+		margin, hint = 0, "; if reading takes that long, raise delete.retention.ms"
+	}
+	if why := s.overdue(time.Now(), margin); why != "" {
+		return fmt.Errorf("%s/%d: %w: %s%s", s.table.topic, s.partition, errOverdue, why, hint)
+	}
+	return nil
+}
+
+// overdue says why the log may soon, within margin, have forgotten deletions that the rows have not seen, "" if it cannot: a deleted key must not live on
+// because its tombstone was compacted away while nobody read. asOf is of the clock on the wall, which goes on while a machine sleeps. The caller holds mu.
+func (s *store) overdue(now time.Time, margin time.Duration) string {
 	if s.o.deleteRetention == 0 || s.position.asOf == 0 {
 		return ""
 	}
 	age := now.Sub(time.UnixMilli(s.position.asOf))
-	if age <= s.o.deleteRetention-min(tombstoneMargin, s.o.deleteRetention/2) {
+	if age <= s.o.deleteRetention-margin {
 		return ""
 	}
 	return fmt.Sprintf("it was last complete %s ago, and the log keeps deletions for %s only", age.Round(time.Minute), s.o.deleteRetention)

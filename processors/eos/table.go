@@ -18,7 +18,8 @@ type table struct {
 	partition int32
 	st        *store
 
-	live atomic.Bool // recovery is over
+	live    atomic.Bool           // recovery is over
+	overdue atomic.Pointer[error] // why recovery must begin again; Goka does not keep the chain of errors
 	reading
 
 	reused int64 // a mistake, for the test of the simulation: the rows of an earlier generation are taken for those of this offset
@@ -140,7 +141,11 @@ func (t *table) GetOffset(def int64) (int64, error) {
 // SetOffset implements storage.Storage.
 func (t *table) SetOffset(offset int64) error {
 	t.applied.Store(offset)
-	return t.Storage.SetOffset(offset)
+	err := t.Storage.SetOffset(offset)
+	if errors.Is(err, errOverdue) {
+		t.overdue.Store(&err)
+	}
+	return err
 }
 
 // MarkRecovered implements storage.Storage.

@@ -79,7 +79,7 @@ func (c confirmable) confirm(r reach, end int64) (why string, err error) {
 	}
 	c.store.mu.RLock()
 	defer c.store.mu.RUnlock()
-	return c.store.overdue(time.Now()), nil
+	return c.store.overdue(time.Now(), c.store.margin()), nil
 }
 
 // confirmable returns the partitions that have recovered, by number.

@@ -282,10 +282,13 @@ func (s *viewStorage) GetOffset(def int64) (int64, error) {
 	return offset, nil
 }
 
-// SetOffset follows every message.
+// SetOffset follows every message. One that the store does not take has not been read: the view would call its rows complete.
 func (s *viewStorage) SetOffset(offset int64) error {
+	if err := s.Storage.SetOffset(offset); err != nil {
+		return err
+	}
 	s.p.applied.Store(offset)
-	return s.Storage.SetOffset(offset)
+	return nil
 }
 
 // MarkRecovered ends the recovery of the partition.

@@ -213,7 +213,7 @@ func TestAStoreThatSleptDoesNotReadOn(t *testing.T) {
 		mustDo(t, s.SetOffset(1)) // says nothing about what else the log has
 		time.Sleep(4 * time.Hour)
 		mustDo(t, s.Set("b", []byte("1")))
-		if err := s.SetOffset(2); !errors.Is(err, errLogDiffers) {
+		if err := s.SetOffset(2); !errors.Is(err, errOverdue) {
 			t.Errorf("after it slept: %v", err)
 		}
 		if at, err := s.GetOffset(-1); at != 1 || err != nil {
