@@ -157,10 +157,15 @@ func webhookFields(key string, s webhook.State) schemas.WebhookFields {
 		RegisteredAt: schemas.Millis(s.RegisteredAt), ActiveAt: schemas.Millis(s.ActiveAt), Troubles: []schemas.WebhookTrouble{},
 		DisabledReason: string(s.Disabled.Reason), DisabledSinceAt: schemas.Millis(s.Disabled.Since),
 		DisabledAt: schemas.Millis(s.Disabled.At), DisabledDetail: s.Disabled.Detail,
-		Redelivery: schemas.WebhookRedelivery{
-			Version: s.Redelivery.Version, FromAt: schemas.Millis(s.Redelivery.From), CustomerID: s.Redelivery.Customer,
-		},
-		UpdatedAt: schemas.Millis(s.UpdatedAt),
+		UpdatedAt: schemas.Millis(s.UpdatedAt), EarlierRedeliveries: []schemas.WebhookRedelivery{},
+	}
+	for i, r := range s.Redeliveries {
+		wish := schemas.WebhookRedelivery{Version: r.Version, FromAt: schemas.Millis(r.From), CustomerID: r.Customer}
+		if i == len(s.Redeliveries)-1 {
+			f.Redelivery = wish // where it was when there was only one
+		} else {
+			f.EarlierRedeliveries = append(f.EarlierRedeliveries, wish)
+		}
 	}
 	for _, t := range s.Troubles {
 		f.Troubles = append(f.Troubles, schemas.WebhookTrouble{
@@ -196,10 +201,10 @@ func loadWebhook(rec schemas.Record) (webhook.State, []schemas.Handled, error) {
 			Reason: webhook.Result(row.DisabledReason), Since: schemas.Time(row.DisabledSinceAt), At: schemas.Time(row.DisabledAt),
 			Detail: row.DisabledDetail,
 		},
-		Redelivery: webhook.Redelivery{
-			Version: row.Redelivery.Version, From: schemas.Time(row.Redelivery.FromAt), Customer: row.Redelivery.CustomerID,
-		},
 		UpdatedAt: schemas.Time(row.UpdatedAt),
+	}
+	for _, r := range row.Redeliveries() {
+		s.Redeliveries = append(s.Redeliveries, webhook.Redelivery{Version: r.Version, From: schemas.Time(r.FromAt), Customer: r.CustomerID})
 	}
 	for _, t := range row.Troubles {
 		s.Troubles = append(s.Troubles, webhook.Trouble{

@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func TestAWebhooksLife(t *testing.T) {
 	if diff := cmp.Diff(want, last[*schemas.WebhookState](m.ledger, topics.WebhookState)); diff != "" {
 		t.Errorf("public state (-want +got):\n%s", diff)
 	}
-	want.Troubles = []schemas.WebhookTrouble{}
+	want.Troubles, want.EarlierRedeliveries = []schemas.WebhookTrouble{}, []schemas.WebhookRedelivery{}
 	if diff := cmp.Diff(want.WebhookFields, webhookFields("w-1", m.state("w-1"))); diff != "" {
 		t.Errorf("the row (-want +got):\n%s", diff)
 	}
@@ -82,6 +83,32 @@ func TestAWebhooksLife(t *testing.T) {
 				t.Errorf("%s has a secret", topic)
 			}
 		}
+	}
+}
+
+// Wishes are kept beside the last one, and a row from before they were knows that one alone.
+func TestARowKeepsEveryWish(t *testing.T) {
+	m := join(newLedger(t), newWebhookGroup())
+	began := schemas.Millis(m.now)
+	m.write(topics.WebhookCommands, "w-1", &schemas.RegisterWebhook{WebhookID: "w-1", Meta: withID("1"), URL: "https://example.org/", Payload: "thin", KeyID: "k1"})
+	for _, id := range []string{"2", "3", "4"} {
+		m.write(topics.WebhookCommands, "w-1", &schemas.RedeliverWebhook{WebhookID: "w-1", Meta: withID(id), FromAt: began, CustomerID: "c-" + id})
+	}
+	m.catchUp()
+	wish := func(version int64) schemas.WebhookRedelivery {
+		return schemas.WebhookRedelivery{Version: version, FromAt: began, CustomerID: fmt.Sprintf("c-%d", version)}
+	}
+	state := last[*schemas.WebhookState](m.ledger, topics.WebhookState)
+	if diff := cmp.Diff([]schemas.WebhookRedelivery{wish(2), wish(3)}, state.EarlierRedeliveries); diff != "" || state.Redelivery != wish(4) {
+		t.Errorf("the last is %+v, those before it (-want +got):\n%s", state.Redelivery, diff)
+	}
+	s, _, err := loadWebhook(saveWebhook("w-1", m.state("w-1"), nil))
+	if diff := cmp.Diff(m.state("w-1").Redeliveries, s.Redeliveries); diff != "" || err != nil || len(s.Redeliveries) != 3 {
+		t.Errorf("read back: %v, %d wishes (-want +got):\n%s", err, len(s.Redeliveries), diff)
+	}
+	s, _, err = loadWebhook(&schemas.WebhookRow{WebhookFields: schemas.WebhookFields{WebhookID: "w-1", Version: 4, Status: "active", Redelivery: wish(4)}})
+	if err != nil || len(s.Redeliveries) != 1 || s.Redeliveries[0].Version != 4 {
+		t.Errorf("%v, wishes of an older row: %+v", err, s.Redeliveries)
 	}
 }
 

@@ -1,5 +1,7 @@
 package schemas
 
+import "slices"
+
 // RegisterWebhook makes a webhook: what changes about customers is told to a URL.
 type RegisterWebhook struct {
 	WebhookID string   `avro:"webhookId"`
@@ -197,6 +199,16 @@ type WebhookFields struct {
 	DisabledDetail  string            `avro:"disabledDetail"` // Code of the last failure.
 	Redelivery      WebhookRedelivery `avro:"redelivery"`
 	UpdatedAt       int64             `avro:"updatedAt"`
+	// What was asked for before Redelivery, oldest first; at most 15.
+	EarlierRedeliveries []WebhookRedelivery `avro:"earlierRedeliveries"`
+}
+
+// Redeliveries is everything that is remembered of what was asked to be told again, oldest first.
+func (w *WebhookFields) Redeliveries() []WebhookRedelivery {
+	if w.Redelivery.Version == 0 {
+		return nil
+	}
+	return append(slices.Clip(w.EarlierRedeliveries), w.Redelivery)
 }
 
 // WebhookState is a webhook: where changes are told, how that goes, and which secret signs.

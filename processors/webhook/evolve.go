@@ -33,7 +33,7 @@ func Evolve(s State, e Event) State {
 		s.Previous, s.PreviousEndsAt = s.Secret, e.At.Add(Overlap)
 		s.Secret = Secret{Version: next, At: e.At, Key: e.Key}
 	case RedeliveryRequested:
-		s.Redelivery = Redelivery{Version: next, From: e.From, Customer: e.Customer}
+		s.Redeliveries = s.redeliveriesAfter(Redelivery{Version: next, From: e.From, Customer: e.Customer})
 	case TroubleRecorded:
 		must(s.Status == StatusActive, s, e)
 		s.Troubles = s.troublesAfter(e)
@@ -70,6 +70,27 @@ func (s State) troublesAfter(e TroubleRecorded) []Trouble {
 		return nil
 	}
 	return all
+}
+
+// redeliveriesAfter is what was asked for after r was, too; s keeps what it has.
+func (s State) redeliveriesAfter(r Redelivery) []Redelivery {
+	all := append(slices.Clone(s.Redeliveries), r)
+	if len(all) > MaxRedeliveries {
+		all[1] = both(all[0], all[1])
+		all = all[1:]
+	}
+	return all
+}
+
+// both asks for what an older and a newer wish ask for. It has the newer's version: who has begun that one has begun both.
+func both(older, newer Redelivery) Redelivery {
+	if older.From.Before(newer.From) {
+		newer.From = older.From
+	}
+	if older.Customer != newer.Customer {
+		newer.Customer = ""
+	}
+	return newer
 }
 
 func at(e Event) time.Time {

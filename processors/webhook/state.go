@@ -15,6 +15,9 @@ const (
 	MaxEvents = 20
 	// MaxTroubles bounds what is remembered of partitions whose calls fail.
 	MaxTroubles = 64
+	// MaxRedeliveries bounds what is remembered of wishes to be told again. Of more the two oldest become one, which asks for
+	// both and perhaps for more.
+	MaxRedeliveries = 16
 	// maxAttempts bounds the number of attempts that a report may state.
 	maxAttempts = 1_000_000
 )
@@ -60,11 +63,13 @@ type State struct {
 	PreviousEndsAt time.Time
 	RegisteredAt   time.Time
 	// ActiveAt is when it was registered, changed or resumed: failures before do not count.
-	ActiveAt   time.Time
-	Troubles   []Trouble // by partition, ascending
-	Disabled   Disabled  // zero unless Status is StatusDisabled
-	Redelivery Redelivery
-	UpdatedAt  time.Time
+	ActiveAt time.Time
+	Troubles []Trouble // by partition, ascending
+	Disabled Disabled  // zero unless Status is StatusDisabled
+	// Redeliveries are the last wishes, by version, ascending. The sender may have seen none of them yet: it looks seldom, and not
+	// at all while nothing is called.
+	Redeliveries []Redelivery
+	UpdatedAt    time.Time
 }
 
 // Target is where and what is told.
@@ -98,7 +103,7 @@ type Disabled struct {
 	Detail string
 }
 
-// Redelivery is what was last asked to be told again. Version is that of the event; zero is nothing.
+// Redelivery is what was asked to be told again. Version is that of the event.
 type Redelivery struct {
 	Version  int64
 	From     time.Time

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,51 @@ func TestARotationKeepsTheSecretBeforeForADay(t *testing.T) {
 	s := fold([]webhook.Event{registered, webhook.SecretRotated{At: later, Key: "k2"}})
 	if s.Secret != (webhook.Secret{Version: 2, At: later, Key: "k2"}) || s.Previous != (webhook.Secret{Version: 1, At: noon, Key: "k1"}) || !s.PreviousEndsAt.Equal(later.Add(webhook.Overlap)) {
 		t.Errorf("%+v", s)
+	}
+}
+
+func asked(from time.Time, customer string) webhook.Event {
+	return webhook.RedeliveryRequested{At: later, From: from, Customer: customer}
+}
+
+// Nobody knows here which wishes the sender has seen, so that a new one does not end the one before.
+func TestAWishDoesNotEndAnother(t *testing.T) {
+	events := []webhook.Event{registered, asked(noon, "c-1"), paused, asked(later, "c-2")}
+	want := []webhook.Redelivery{{Version: 2, From: noon, Customer: "c-1"}, {Version: 4, From: later, Customer: "c-2"}}
+	if diff := cmp.Diff(want, fold(events).Redeliveries); diff != "" {
+		t.Errorf("wishes (-want +got):\n%s", diff)
+	}
+	if got := fold(append(events, closed, registered)).Redeliveries; got != nil {
+		t.Errorf("another webhook of the same id is to be told %v again", got)
+	}
+}
+
+// Of too many the two oldest become one that asks for both.
+func TestWishesAreBounded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		oldest [2]webhook.Event
+		want   webhook.Redelivery
+	}{
+		"of the same customer":       {[2]webhook.Event{asked(later, "c-1"), asked(noon, "c-1")}, webhook.Redelivery{Version: 3, From: noon, Customer: "c-1"}},
+		"of two customers":           {[2]webhook.Event{asked(noon, "c-1"), asked(later, "c-2")}, webhook.Redelivery{Version: 3, From: noon}},
+		"of one customer and of all": {[2]webhook.Event{asked(later, ""), asked(noon, "c-1")}, webhook.Redelivery{Version: 3, From: noon}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := fold([]webhook.Event{registered, tt.oldest[0], tt.oldest[1]})
+			for range webhook.MaxRedeliveries - 2 {
+				s = webhook.Evolve(s, asked(later, "c-9"))
+			}
+			before := slices.Clone(s.Redeliveries)
+			next := webhook.Evolve(s, asked(later, "c-9"))
+			if diff := cmp.Diff(before, s.Redeliveries); diff != "" || len(before) != webhook.MaxRedeliveries {
+				t.Errorf("%d wishes before; they changed (-want +got):\n%s", len(before), diff)
+			}
+			want := append([]webhook.Redelivery{tt.want}, before[2:]...)
+			want = append(want, webhook.Redelivery{Version: next.Version, From: later, Customer: "c-9"})
+			if diff := cmp.Diff(want, next.Redeliveries); diff != "" || len(want) != webhook.MaxRedeliveries {
+				t.Errorf("%d wishes (-want +got):\n%s", len(want), diff)
+			}
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -200,6 +201,32 @@ func TestADisabledWebhookGoesOnWhereItStopped(t *testing.T) {
 	}
 	if got := gone.wait(2); len(got) != 2 {
 		t.Errorf("told %d times", len(got))
+	}
+}
+
+// Two wishes while nobody is called: both are fulfilled when calls go on.
+func TestWhatIsAskedOfAPausedWebhookIsTold(t *testing.T) {
+	w := start(t)
+	g := w.gateway(withWebhooks(w))
+	r := newReceiver(t)
+	g.registered("w-1", r, "thin")
+	for i, id := range []string{"c-1", "c-2", "c-3"} {
+		g.register(id)
+		r.wait(i + 1)
+	}
+	from := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	for _, ask := range [][2]string{
+		{"/pause"}, {"/redeliveries", `{"from":"` + from + `","customer":"c-1"}`}, {"/redeliveries", `{"from":"` + from + `","customer":"c-2"}`}, {"/resumption"},
+	} {
+		if a := g.do(http.MethodPost, "/v1/webhooks/w-1"+ask[0], ask[1]); a.Status != http.StatusOK {
+			t.Fatalf("%s: %d %s", ask[0], a.Status, a.Body)
+		}
+	}
+	r.wait(5)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if again := r.ids[3:]; !slices.Contains(again, "c-1/1") || !slices.Contains(again, "c-2/1") {
+		t.Errorf("told again: %v", again)
 	}
 }
 

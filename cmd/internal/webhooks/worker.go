@@ -39,7 +39,7 @@ type worker struct {
 // same says whether a worker for one can go on for the other.
 func same(a, b *schemas.WebhookState) bool {
 	return a.URL == b.URL && a.Payload == b.Payload && slices.Equal(a.Events, b.Events) && a.RegisteredAt == b.RegisteredAt &&
-		a.ActiveAt == b.ActiveAt && a.Redelivery == b.Redelivery && a.Secret == b.Secret && a.Previous == b.Previous &&
+		a.ActiveAt == b.ActiveAt && slices.Equal(a.Redeliveries(), b.Redeliveries()) && a.Secret == b.Secret && a.Previous == b.Previous &&
 		a.PreviousEndsAt == b.PreviousEndsAt
 }
 
@@ -170,7 +170,7 @@ func (q *queue) next(ctx context.Context) (*kgo.Record, error) {
 }
 
 // place is where a webhook goes on in a partition: where it was, or else with what happened since it was registered; and before
-// that, if it was asked to be told again.
+// that, if it was asked to be told again since.
 func (s *Sender) place(w *schemas.WebhookState, part int32, at offsetAt) (schemas.WebhookPosition, error) {
 	pos, ok := s.positions.of(w, part)
 	if !ok {
@@ -183,16 +183,21 @@ func (s *Sender) place(w *schemas.WebhookState, part int32, at offsetAt) (schema
 	if pos.FailingAt < w.ActiveAt {
 		pos.FailingAt, pos.Attempts = 0, 0
 	}
-	again := w.Redelivery
-	if again.Version == pos.Redelivery || again.Version == 0 {
-		return pos, nil
+	for _, wish := range w.Redeliveries() {
+		if wish.Version <= pos.Redelivery {
+			continue // it has begun
+		}
+		pos.Redelivery = wish.Version
+		if wish.CustomerID != "" && topics.Partition(wish.CustomerID, s.count) != part {
+			continue
+		}
+		first, err := at(part, wish.FromAt)
+		if err != nil {
+			return pos, err
+		}
+		pos = rewound(pos, first, wish.CustomerID)
 	}
-	pos.Redelivery = again.Version
-	if again.CustomerID != "" && topics.Partition(again.CustomerID, s.count) != part {
-		return pos, nil
-	}
-	first, err := at(part, again.FromAt)
-	return rewound(pos, first, again.CustomerID), err
+	return pos, nil
 }
 
 // rewound is a position from which what begins at offset at is told again. Where two wishes meet, more is told rather than less.

@@ -33,7 +33,7 @@ func foldWebhook(state fields, e *record) fields {
 		state["previous"], state["previousEndsAt"] = state["secret"], integer(at)+day
 		state["secret"] = secret()
 	case "RedeliveryRequested":
-		state["redelivery"] = fields{"version": version, "fromAt": e.body["fromAt"], "customerId": e.body["customerId"]}
+		askAgain(state, fields{"version": version, "fromAt": e.body["fromAt"], "customerId": e.body["customerId"]})
 	case "WebhookTroubleRecorded":
 		state["troubles"] = troubles(state["troubles"], e)
 	case "WebhookDisabled":
@@ -54,6 +54,28 @@ func setTarget(state fields, e *record) {
 
 func setDisabled(state fields, reason, since, at, detail any) {
 	state["disabledReason"], state["disabledSinceAt"], state["disabledAt"], state["disabledDetail"] = reason, since, at, detail
+}
+
+// wishes is how many wishes for redelivery are kept: the last, and those before it.
+const wishes = 16
+
+// askAgain keeps a wish beside those before it. Of too many the two oldest become one that asks for both.
+func askAgain(state, wish fields) {
+	before, _ := state["earlierRedeliveries"].([]any)
+	last, _ := state["redelivery"].(fields)
+	if integer(last["version"]) != 0 {
+		before = append(slices.Clone(before), last)
+	}
+	if len(before) == wishes {
+		older, _ := before[0].(fields)
+		newer, _ := before[1].(fields)
+		merged := fields{"version": newer["version"], "fromAt": min(integer(older["fromAt"]), integer(newer["fromAt"])), "customerId": ""}
+		if older["customerId"] == newer["customerId"] {
+			merged["customerId"] = newer["customerId"]
+		}
+		before = append([]any{merged}, before[2:]...)
+	}
+	state["earlierRedeliveries"], state["redelivery"] = before, wish
 }
 
 // troubles are those after an event: one for each partition whose calls fail.
@@ -81,7 +103,7 @@ func troubles(before any, e *record) []any {
 func emptyWebhook(state fields) {
 	set(state, "", "owner", "url", "payload", "disabledReason", "disabledDetail")
 	set(state, int64(0), "previousEndsAt", "registeredAt", "activeAt", "disabledSinceAt", "disabledAt", "updatedAt")
-	state["events"], state["troubles"] = []any{}, []any{}
+	state["events"], state["troubles"], state["earlierRedeliveries"] = []any{}, []any{}, []any{}
 	none := fields{"version": int64(0), "at": int64(0), "keyId": ""}
 	state["secret"], state["previous"] = none, none
 	state["redelivery"] = fields{"version": int64(0), "fromAt": int64(0), "customerId": ""}
