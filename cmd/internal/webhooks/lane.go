@@ -52,13 +52,18 @@ func (l *lane) handle(ctx context.Context, r *kgo.Record) error {
 	case errors.Is(err, errUntold):
 	case err != nil:
 		return err
-	case wants(l.hook, ch) && (r.Offset >= l.pos.Until || l.pos.Only == "" || l.pos.Only == ch.customer):
+	case wants(l.hook, ch) && tells(l.pos, r.Offset, ch.customer):
 		if err := l.tell(ctx, r, ch); err != nil {
 			return err
 		}
 	}
 	l.passed(r.Offset + 1)
 	return nil
+}
+
+// tells says whether a customer's change at an offset is still to be told.
+func tells(pos schemas.WebhookPosition, offset int64, customer string) bool {
+	return offset >= pos.Offset && (offset >= pos.Until || pos.Only == "" || pos.Only == customer)
 }
 
 // passed moves on.

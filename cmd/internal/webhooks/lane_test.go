@@ -323,7 +323,10 @@ func TestRewoundLosesNothing(t *testing.T) {
 		"one":                                 {at(10, "", 0), 3, "a", at(3, "a", 10)},
 		"one, that is still to be told":       {at(10, "", 0), 12, "a", at(10, "", 0)},
 		"one, while it is told again":         {at(5, "a", 10), 3, "a", at(3, "a", 10)},
-		"one, while another is told again":    {at(5, "a", 10), 3, "b", at(3, "", 0)},
+		"one, while another is told again":    {at(5, "a", 10), 3, "b", at(3, "b", 5)},
+		"another, from later than one":        {at(5, "a", 10), 7, "b", at(5, "a", 7)},
+		"another, from where one is":          {at(5, "a", 10), 5, "b", at(5, "a", 5)},
+		"another, that is still to be told":   {at(5, "a", 10), 10, "b", at(5, "a", 10)},
 		"all, while one is told again":        {at(5, "a", 10), 3, "", at(3, "", 0)},
 		"all, from later than one told again": {at(5, "a", 10), 30, "", at(10, "", 0)},
 	} {

@@ -200,23 +200,34 @@ func (s *Sender) place(w *schemas.WebhookState, part int32, at offsetAt) (schema
 	return pos, nil
 }
 
-// rewound is a position from which what begins at offset at is told again. Where two wishes meet, more is told rather than less.
+// rewound is a position from which what begins at offset at is told again. Where two wishes meet, only the one that begins earlier
+// is told until the other begins, and everything from there on: rather more than less.
 func rewound(pos schemas.WebhookPosition, at int64, customer string) schemas.WebhookPosition {
 	narrow := pos.Only != "" && pos.Offset < pos.Until
+	all := pos.Offset // everything is told from here on
+	if narrow {
+		all = pos.Until
+	}
 	switch {
-	case customer == "":
+	case customer == "" && at > pos.Offset: // what is between is left out
 		if narrow {
 			at = min(at, pos.Until) // what is beyond has not been told at all
 		}
 		pos.Offset, pos.Only, pos.Until = at, "", 0
-	case at >= pos.Offset:
+	case at >= all:
 		return pos // still to be told anyway
-	case narrow && pos.Only != customer:
-		pos.Offset, pos.Only, pos.Until = at, "", 0
-	case narrow:
+	case narrow && pos.Only == customer:
+		if at >= pos.Offset {
+			return pos
+		}
 		pos.Offset = at
+	case at >= pos.Offset:
+		pos.Until = at
+		return pos
+	case customer == "":
+		pos.Offset, pos.Only, pos.Until = at, "", 0
 	default:
-		pos.Only, pos.Until, pos.Offset = customer, pos.Offset, at
+		pos.Offset, pos.Only, pos.Until = at, customer, pos.Offset
 	}
 	pos.FailingAt, pos.Attempts = 0, 0
 	return pos

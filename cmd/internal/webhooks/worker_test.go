@@ -35,7 +35,7 @@ func TestEveryWishIsTaken(t *testing.T) {
 		"one that has begun":           {at(10, 3, "", 0), []schemas.WebhookRedelivery{wish(3, 4, first)}, at(10, 3, "", 0)},
 		"two":                          {at(10, 0, "", 0), []schemas.WebhookRedelivery{wish(3, 4, first), wish(4, 6, first)}, at(4, 4, first, 10)},
 		"the second of two":            {at(10, 3, "", 0), []schemas.WebhookRedelivery{wish(3, 4, first), wish(4, 6, first)}, at(6, 4, first, 10)},
-		"two customers":                {at(10, 0, "", 0), []schemas.WebhookRedelivery{wish(3, 4, first), wish(4, 2, neighbour)}, at(2, 4, "", 0)},
+		"two customers":                {at(10, 0, "", 0), []schemas.WebhookRedelivery{wish(3, 4, first), wish(4, 2, neighbour)}, at(2, 4, neighbour, 4)},
 		"one of another partition":     {at(10, 0, "", 0), []schemas.WebhookRedelivery{wish(3, 4, first), wish(4, 2, stranger)}, at(4, 4, first, 10)},
 		"a copy that is behind":        {at(10, 4, "", 0), []schemas.WebhookRedelivery{wish(3, 4, first)}, at(10, 4, "", 0)},
 		"what was merged after it had": {at(10, 3, "", 0), []schemas.WebhookRedelivery{wish(4, 4, ""), wish(5, 6, first)}, at(4, 5, "", 0)},
@@ -62,4 +62,42 @@ func customerIn(part int32, in bool) string {
 		id += "x"
 	}
 	return id
+}
+
+// Whatever a wish meets: what was still to be told is told, unless a later beginning was asked for, and so is what it asks for; and
+// more only where both have begun.
+func TestAWishEndsNothing(t *testing.T) {
+	customers := []string{"a", "b", "c"}
+	for at := range int64(7) {
+		for _, customer := range []string{"", "a", "b"} {
+			for _, from := range positionsBelow(6) {
+				if customer == "" && at > from.Offset {
+					continue
+				}
+				got := rewound(from, at, customer)
+				for offset := range int64(8) {
+					for _, of := range customers {
+						want := offset >= at && (customer == "" || customer == of) || tells(from, offset, of)
+						more := !want && offset >= max(at, from.Offset) // where two wishes meet
+						if told := tells(got, offset, of); told != want && (!told || !more) {
+							t.Fatalf("%+v, asked for %q from %d: %+v tells %s at %d: %v", from, customer, at, got, of, offset, told)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// positionsBelow are those with small numbers, also such as need not be.
+func positionsBelow(n int64) []schemas.WebhookPosition {
+	var all []schemas.WebhookPosition
+	for offset := range n {
+		for until := range n + 1 {
+			for _, only := range []string{"", "a", "b"} {
+				all = append(all, schemas.WebhookPosition{Offset: offset, Only: only, Until: until})
+			}
+		}
+	}
+	return all
 }
