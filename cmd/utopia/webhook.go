@@ -111,8 +111,8 @@ func (a *app) webhookRedeliverCommand() *cobra.Command {
 	var from, customer string
 	cmd := &cobra.Command{
 		Use: "redeliver ID", Short: "Tell again what happened since a time",
-		Long: `Changes are kept for 30 days. With a time later than where the webhook is, what is between is
-not told.`,
+		Long: `Changes are kept for 30 days. What has not been told yet is told, too, also when it is
+older.`,
 		Example: "utopia webhook redeliver partner-1 --from 2026-01-01T00:00:00Z", Args: cli.Args("ID"),
 	}
 	cmd.Flags().StringVar(&from, "from", "", "the `time` of the oldest change, RFC 3339")

@@ -128,7 +128,7 @@ func (g *Gateway) webhookRoutes() {
 			return g.toOwn(ctx, api.ResumeWebhook(in.ID), in.CommandHeaders)
 		})
 	add(g, g.command("rotate-webhook-secret", http.MethodPost, "/v1/webhooks/{id}/secret", "Get another secret; the present one also signs for a day"), g.rotateSecret)
-	add(g, g.command("redeliver-webhook", http.MethodPost, "/v1/webhooks/{id}/redeliveries", "Be told again what happened since a time; a later time than where it is leaves out what is between"),
+	add(g, g.command("redeliver-webhook", http.MethodPost, "/v1/webhooks/{id}/redeliveries", "Be told again what happened since a time; what has not been told yet is told, too"),
 		func(ctx context.Context, in *RedeliverInput) (*Answer, error) {
 			r, err := api.RedeliverWebhook(in.ID, in.Body.From, in.Body.Customer)
 			if err != nil {

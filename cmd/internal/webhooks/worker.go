@@ -209,11 +209,6 @@ func rewound(pos schemas.WebhookPosition, at int64, customer string) schemas.Web
 		all = pos.Until
 	}
 	switch {
-	case customer == "" && at > pos.Offset: // what is between is left out
-		if narrow {
-			at = min(at, pos.Until) // what is beyond has not been told at all
-		}
-		pos.Offset, pos.Only, pos.Until = at, "", 0
 	case at >= all:
 		return pos // still to be told anyway
 	case narrow && pos.Only == customer:
