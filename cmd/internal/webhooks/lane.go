@@ -38,10 +38,11 @@ type lane struct {
 	log      *slog.Logger
 }
 
-// handle tells one change, or passes it by. It returns ctx's error when the lane has to end before that is done.
+// handle tells one change, or passes it by. It returns ctx's error when the lane has to end before that is done. Nothing is read
+// twice: a record from before the position is another one than was there.
 func (l *lane) handle(ctx context.Context, r *kgo.Record) error {
 	if r.Offset < l.pos.Offset {
-		return nil
+		l.pos = cutOff(l.log, l.pos, r.Offset)
 	}
 	if r.Attrs.IsControl() {
 		l.passed(r.Offset + 1)

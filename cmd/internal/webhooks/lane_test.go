@@ -266,7 +266,7 @@ func TestWhatIsNotWrittenIsToldAgain(t *testing.T) {
 		tell(l, 1)
 		again := newLane(t, d, r)
 		again.pos = written
-		tell(again, 0, 1, 2)
+		tell(again, 1, 2)
 		if diff := cmp.Diff([]string{"c-1/1", "c-1/2", "c-1/2", "c-1/3"}, r.got); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
 		}

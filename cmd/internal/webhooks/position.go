@@ -104,6 +104,24 @@ func (p *positions) again(all []schemas.WebhookPosition) {
 	}
 }
 
+// cutOff is a position in a log of which it is known that it went no further than end. Records were lost in an unclean election, or the
+// topic was made again: what comes next has offsets that the position takes for told, and is told.
+func cutOff(log *slog.Logger, pos schemas.WebhookPosition, end int64) schemas.WebhookPosition {
+	if pos.Offset <= end && pos.Until <= end {
+		return pos
+	}
+	log.Error("the log of changes is shorter than it was told: records were lost in an unclean leader election, or the topic was made again; "+
+		"going on where it ends, and what was lost cannot be told", slog.String("webhook", pos.WebhookID), slog.Int64("partition", int64(pos.Partition)),
+		slog.Int64("position", max(pos.Offset, pos.Until)), slog.Int64("end", end))
+	if pos.Offset > end {
+		pos.Offset, pos.FailingAt, pos.Attempts = end, 0, 0
+	}
+	if pos.Until = min(pos.Until, end); pos.Until <= pos.Offset {
+		pos.Only, pos.Until = "", 0
+	}
+	return pos
+}
+
 func positionKey(hook string, part int32) []byte { return fmt.Appendf(nil, "%s/%d", hook, part) }
 
 // flush writes what has changed, and waits until it is there.

@@ -48,12 +48,11 @@ func (s *Sender) start(ctx context.Context, w *schemas.WebhookState, parts []int
 	k := &worker{hook: w, lanes: map[int32]*lane{}, done: make(chan struct{})}
 	slots := make(chan struct{}, inFlight)
 	from := map[int32]kgo.Offset{}
-	at := s.offsets(ctx)
-	for _, part := range parts {
-		pos, err := s.place(w, part, at)
-		if err != nil {
-			return nil, err
-		}
+	places, err := s.places(ctx, w, parts)
+	if err != nil {
+		return nil, err
+	}
+	for part, pos := range places {
 		s.positions.save(pos)
 		from[part] = kgo.NewOffset().At(pos.Offset)
 		k.lanes[part] = &lane{
@@ -64,8 +63,9 @@ func (s *Sender) start(ctx context.Context, w *schemas.WebhookState, parts []int
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	cl, err := kafkaclient.New(run, append(append([]kgo.Opt{}, s.cfg.Client...),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topics.CustomerChanges.Name: from}),
-		// What retention has removed cannot be told any more; the oldest that is left comes next.
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		// What retention has removed cannot be told any more; the oldest that is left comes next. Where a log that is being read was cut
+		// off, and nobody knows at which place, its last hour is told again, not everything.
+		kgo.ConsumeResetOffset(kgo.RewindOffset(time.Hour)),
 		kgo.KeepControlRecords(), // so that a lane reaches the end of the log, which is a marker
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxBytes(1<<20), kgo.FetchMaxPartitionBytes(128<<10),
 	)...)
@@ -167,6 +167,37 @@ func (q *queue) next(ctx context.Context) (*kgo.Record, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// places are where a webhook goes on. The ends are asked for last: what is beyond them has been cut off.
+func (s *Sender) places(ctx context.Context, w *schemas.WebhookState, parts []int32) (map[int32]schemas.WebhookPosition, error) {
+	all := map[int32]schemas.WebhookPosition{}
+	at := s.offsets(ctx)
+	for _, part := range parts {
+		pos, err := s.place(w, part, at)
+		if err != nil {
+			return nil, err
+		}
+		all[part] = pos
+	}
+	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	// High-water marks: what is not committed yet is in the log, too.
+	ends, err := s.adm.ListEndOffsets(limited, topics.CustomerChanges.Name)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ends of changes: %w", err)
+	}
+	for part, pos := range all {
+		end, ok := ends.Lookup(topics.CustomerChanges.Name, part)
+		if !ok {
+			return nil, fmt.Errorf("ends of changes: %w: partition %d", errUnlisted, part)
+		}
+		all[part] = cutOff(s.log, pos, end.Offset)
+	}
+	return all, nil
 }
 
 // place is where a webhook goes on in a partition: where it was, or else with what happened since it was registered; and before
