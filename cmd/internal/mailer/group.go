@@ -138,9 +138,13 @@ func (m *Mailer) forget(partitions []int32) {
 
 // commitLoop commits what is finished as soon as the last commit has been answered.
 func (m *Mailer) commitLoop(ctx context.Context) {
+	again := time.NewTimer(time.Second)
+	again.Stop()
+	defer again.Stop()
 	for {
 		select {
 		case <-m.changed:
+		case <-again.C:
 		case <-ctx.Done():
 			return
 		}
@@ -151,8 +155,7 @@ func (m *Mailer) commitLoop(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			m.cfg.Logger.Warn("mailer's offsets are not committed", slog.Any("error", err))
-			again := time.AfterFunc(time.Second, m.wake)
-			defer again.Stop()
+			again.Reset(time.Second)
 		}
 	}
 }
