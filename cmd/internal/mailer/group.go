@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -29,14 +30,15 @@ func (m *Mailer) assigned(_ context.Context, _ *kgo.Client, all map[string][]int
 }
 
 func newPart() *part {
-	p := &part{window: newWindow(-1, "")}
+	p := &part{window: newWindow(-1, ""), end: kgo.EpochOffset{Epoch: -1, Offset: -1}}
 	p.wait, p.leave = context.WithCancel(context.Background())
 	p.send, p.kill = context.WithCancel(context.Background())
 	return p
 }
 
 // offsetsFetched continues with what the group has committed, and what was open behind it.
-func (m *Mailer) offsetsFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+func (m *Mailer) offsetsFetched(ctx context.Context, cl *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+	ends := m.ends(ctx, cl)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, g := range resp.Groups {
@@ -45,19 +47,19 @@ func (m *Mailer) offsetsFetched(_ context.Context, _ *kgo.Client, resp *kmsg.Off
 				continue
 			}
 			for _, p := range t.Partitions {
-				m.restore(p.Partition, p.Offset, p.Metadata)
+				m.restore(p.Partition, p.Offset, p.Metadata, ends)
 			}
 		}
 	}
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
-			m.restore(p.Partition, p.Offset, p.Metadata)
+			m.restore(p.Partition, p.Offset, p.Metadata, ends)
 		}
 	}
 	return nil
 }
 
-func (m *Mailer) restore(partition int32, offset int64, meta *string) {
+func (m *Mailer) restore(partition int32, offset int64, meta *string, ends kadm.ListedOffsets) {
 	p := m.parts[partition]
 	if p == nil || offset < 0 {
 		return
@@ -66,7 +68,10 @@ func (m *Mailer) restore(partition int32, offset int64, meta *string) {
 	if meta != nil {
 		text = *meta
 	}
-	p.window = newWindow(offset, text)
+	p.window, p.read = newWindow(offset, text), offset
+	if end, ok := ends.Lookup(topics.MailOutbox.Name, partition); ok && end.Err == nil {
+		p.end = kgo.EpochOffset{Epoch: end.LeaderEpoch, Offset: end.Offset}
+	}
 }
 
 // revoked gives partitions back: no new attempts, those under way may finish for a while, and what they did is committed

@@ -117,6 +117,9 @@ type part struct {
 	kill   context.CancelFunc
 	mails  sync.WaitGroup
 	dirty  bool
+	end    kgo.EpochOffset // of the log when the partition was taken up; -1: not known
+	read   int64           // what is below is not read again
+	cuts   []int64         // where the log went on that was cut off, each time
 }
 
 // New checks the configuration and connects nothing yet. Errors: ErrConfig, those of the client's options.
@@ -182,7 +185,10 @@ func (m *Mailer) options() []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.ConsumerGroup(Group),
 		kgo.ConsumeTopics(topics.MailOutbox.Name),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		// Where the outbox was cut off while it was read, and nobody knows at which place, its last hour is sent again, not everything.
+		// Below what retention has removed the oldest that is left comes next.
+		kgo.ConsumeResetOffset(kgo.RewindOffset(time.Hour)),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		// Without its markers a partition that ends with some would look as if mails waited for ever.
 		kgo.KeepControlRecords(),
@@ -193,6 +199,7 @@ func (m *Mailer) options() []kgo.Opt {
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(m.assigned),
 		kgo.OnOffsetsFetched(m.offsetsFetched),
+		kgo.AdjustFetchOffsetsFn(m.adjusted),
 		kgo.OnPartitionsRevoked(m.revoked),
 		kgo.OnPartitionsLost(m.lost),
 		// At a start the first fetch asks for the partitions with a committed offset only, and the others wait for its answer.
@@ -327,6 +334,7 @@ func (m *Mailer) take(r *kgo.Record) {
 		return // revoked meanwhile
 	}
 	p.dirty = true
+	m.reads(r.Partition, p, r.Offset)
 	if r.Attrs.IsControl() {
 		p.window.pass(r.Offset + 1)
 		m.mu.Unlock()
@@ -340,21 +348,21 @@ func (m *Mailer) take(r *kgo.Record) {
 	}
 	m.held++
 	m.bytes += int64(len(r.Value))
-	held := m.held
+	held, cuts := m.held, len(p.cuts)
 	p.mails.Add(1)
 	m.mu.Unlock()
 	m.cfg.Hooks.Held(held)
 	go func() {
 		defer p.mails.Done()
-		m.done(p, r, m.handle(p, r))
+		m.done(p, r, cuts, m.handle(p, r))
 	}()
 }
 
-// done gives back what a mail held; finished says that its fate is acknowledged.
-func (m *Mailer) done(p *part, r *kgo.Record, finished bool) {
+// done gives back what a mail held; finished says that its fate is acknowledged, cuts how often its log had been cut off.
+func (m *Mailer) done(p *part, r *kgo.Record, cuts int, finished bool) {
 	m.mu.Lock()
 	if finished {
-		p.window.finish(r.Offset)
+		p.finish(r.Offset, cuts)
 		p.dirty = true
 	}
 	m.held--

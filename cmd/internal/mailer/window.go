@@ -62,6 +62,17 @@ func (w *window) take(offset int64) bool {
 	return true
 }
 
+// cutOff says that the log went no further than end: what was known of offsets from there on is not about what will be read.
+func (w *window) cutOff(end int64) {
+	w.next = min(w.next, end)
+	w.unmet = slices.DeleteFunc(w.unmet, func(o int64) bool { return o >= end })
+	for o := range w.open {
+		if o >= end {
+			delete(w.open, o)
+		}
+	}
+}
+
 // finish marks offset as done.
 func (w *window) finish(offset int64) { delete(w.open, offset) }
 
