@@ -3,8 +3,10 @@ package webhooks
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"utopia/schemas"
 	"utopia/topics"
@@ -20,6 +23,7 @@ import (
 // changesLog is a partition of changes, and a sender that tells them to a receiver.
 type changesLog struct {
 	t      *testing.T
+	fake   *kfake.Cluster
 	seeds  kgo.Opt
 	client *kgo.Client
 	next   int64 // version of the next change
@@ -49,9 +53,9 @@ func (l *lines) String() string {
 
 func newChangesLog(t *testing.T) *changesLog {
 	t.Helper()
-	c := kfake.MustCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topics.CustomerChanges.Name))
+	c := kfake.MustCluster(kfake.NumBrokers(2), kfake.SeedTopics(1, topics.CustomerChanges.Name))
 	t.Cleanup(c.Close)
-	w := &changesLog{t: t, seeds: kgo.SeedBrokers(c.ListenAddrs()...), r: &receiver{}}
+	w := &changesLog{t: t, fake: c, seeds: kgo.SeedBrokers(c.ListenAddrs()...), r: &receiver{}}
 	w.client = w.connect()
 	d := &desk{}
 	l := newLane(t, d, w.r)
@@ -175,4 +179,53 @@ func TestALogThatIsCutOffWhileItIsRead(t *testing.T) {
 	if strings.Count(said.String(), "level=ERROR") != 1 {
 		t.Errorf("says %s", said.String())
 	}
+}
+
+// Another leader says, while a worker reads or waits, where the log that was read ends: what it has from there on is told.
+func TestANewLeaderHasAShorterLog(t *testing.T) {
+	for name, tt := range map[string]struct {
+		at   int64
+		told []string // before
+	}{
+		"some was read":        {1, []string{"c-2/2", "c-1/3"}},
+		"nothing was read yet": {3, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newChangesLog(t)
+			w.write(w.client, "c-1", "c-2", "c-1")
+			w.tell(schemas.WebhookPosition{Offset: tt.at})
+			w.told(tt.told...)
+			var asked atomic.Int64
+			w.fake.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				w.fake.KeepControl()
+				asked.Add(1)
+				return cutAt(r, 2), nil, true
+			})
+			leader := w.fake.LeaderFor(topics.CustomerChanges.Name, 0)
+			if err := w.fake.MoveTopicPartition(topics.CustomerChanges.Name, 0, 1-leader); err != nil {
+				t.Fatal(err)
+			}
+			w.told(append(slices.Clone(tt.told), "c-1/3")...)
+			if said := w.said.String(); asked.Load() == 0 || !strings.Contains(said, "shorter") {
+				t.Errorf("asked %d times, says %s", asked.Load(), said)
+			}
+		})
+	}
+}
+
+// cutAt answers that the epoch which is asked about ended at offset.
+func cutAt(r kmsg.Request, offset int64) kmsg.Response {
+	req := r.(*kmsg.OffsetForLeaderEpochRequest)                    //nolint:forcetypeassert // By the key.
+	resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse) //nolint:forcetypeassert // By the kind.
+	for _, topic := range req.Topics {
+		st := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		st.Topic = topic.Topic
+		for _, p := range topic.Partitions {
+			sp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+			sp.Partition, sp.LeaderEpoch, sp.EndOffset = p.Partition, p.LeaderEpoch, offset
+			st.Partitions = append(st.Partitions, sp)
+		}
+		resp.Topics = append(resp.Topics, st)
+	}
+	return resp
 }

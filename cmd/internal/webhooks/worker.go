@@ -47,14 +47,12 @@ func same(a, b *schemas.WebhookState) bool {
 func (s *Sender) start(ctx context.Context, w *schemas.WebhookState, parts []int32) (*worker, error) {
 	k := &worker{hook: w, lanes: map[int32]*lane{}, done: make(chan struct{})}
 	slots := make(chan struct{}, inFlight)
-	from := map[int32]kgo.Offset{}
-	places, err := s.places(ctx, w, parts)
+	places, from, err := s.places(ctx, w, parts)
 	if err != nil {
 		return nil, err
 	}
 	for part, pos := range places {
 		s.positions.save(pos)
-		from[part] = kgo.NewOffset().At(pos.Offset)
 		k.lanes[part] = &lane{
 			hook: w, part: part, pos: pos, compose: s.compose, caller: s.caller, slots: slots, save: s.positions.save,
 			latest: func() *schemas.WebhookState { return s.latest(w.WebhookID) }, report: s.report, observed: s.cfg.Hooks.Attempt, log: s.log,
@@ -169,14 +167,14 @@ func (q *queue) next(ctx context.Context) (*kgo.Record, error) {
 	}
 }
 
-// places are where a webhook goes on. The ends are asked for last: what is beyond them has been cut off.
-func (s *Sender) places(ctx context.Context, w *schemas.WebhookState, parts []int32) (map[int32]schemas.WebhookPosition, error) {
-	all := map[int32]schemas.WebhookPosition{}
+// places are where a webhook goes on, and a reader with it. The ends are asked for last: what is beyond them has been cut off.
+func (s *Sender) places(ctx context.Context, w *schemas.WebhookState, parts []int32) (map[int32]schemas.WebhookPosition, map[int32]kgo.Offset, error) {
+	all, from := map[int32]schemas.WebhookPosition{}, map[int32]kgo.Offset{}
 	at := s.offsets(ctx)
 	for _, part := range parts {
 		pos, err := s.place(w, part, at)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		all[part] = pos
 	}
@@ -188,16 +186,18 @@ func (s *Sender) places(ctx context.Context, w *schemas.WebhookState, parts []in
 		err = ends.Error()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ends of changes: %w", err)
+		return nil, nil, fmt.Errorf("ends of changes: %w", err)
 	}
 	for part, pos := range all {
 		end, ok := ends.Lookup(topics.CustomerChanges.Name, part)
 		if !ok {
-			return nil, fmt.Errorf("ends of changes: %w: partition %d", errUnlisted, part)
+			return nil, nil, fmt.Errorf("ends of changes: %w: partition %d", errUnlisted, part)
 		}
 		all[part] = cutOff(s.log, pos, end.Offset)
+		// With the epoch the client finds out, before it has read anything, at which place a log is cut off.
+		from[part] = kgo.NewOffset().At(all[part].Offset).WithEpoch(end.LeaderEpoch)
 	}
-	return all, nil
+	return all, from, nil
 }
 
 // place is where a webhook goes on in a partition: where it was, or else with what happened since it was registered; and before
