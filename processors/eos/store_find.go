@@ -104,14 +104,14 @@ func limitOf(prefix string) []byte {
 
 // page asks every partition for its next hits and merges them. A hit without a row is where a partition has given up for this time.
 func (v *View) page(limit int, ask func(s *store, each func(Hit) bool) error) (Page, error) {
-	stores, release, err := v.use()
+	r, err := v.use()
 	if err != nil {
 		return Page{}, err
 	}
-	defer release()
+	defer r.done()
 	var hits []Hit
 	var end *Place // where the first partition stopped that has more: what others have behind that comes later
-	for _, s := range stores {
+	for _, s := range r.stores {
 		n := 0
 		err := ask(s, func(h Hit) bool {
 			if h.Row != nil {
@@ -128,6 +128,9 @@ func (v *View) page(limit int, ask func(s *store, each func(Hit) bool) error) (P
 		if err != nil {
 			return Page{}, v.explain(s, err)
 		}
+	}
+	if err := r.whole(); err != nil {
+		return Page{}, err
 	}
 	slices.SortFunc(hits, func(a, b Hit) int { return a.compare(b.Place) })
 	p := Page{Hits: hits}

@@ -72,6 +72,7 @@ type ViewConfig struct {
 type View struct {
 	cfg     ViewConfig
 	waiters waiters
+	wipes   atomic.Int64 // of partitions; raised under mu
 
 	mu         sync.Mutex
 	readers    sync.WaitGroup // of the stores; added to under mu
@@ -155,33 +156,68 @@ func (v *View) Next() map[int32]int64 {
 	return next
 }
 
-// use returns the stores, which stay open until release is called.
-func (v *View) use() (stores []*store, release func(), err error) {
+// viewRead is one reading of a view.
+type viewRead struct {
+	v      *View
+	stores []*store // stay open until done is called
+	wipes  int64    // of the view when the reading began
+}
+
+// use begins to read all partitions. done must follow.
+func (v *View) use() (viewRead, error) {
+	return v.read(func(all []*viewPartition) []*viewPartition { return all })
+}
+
+// useOne begins to read the partition that key belongs to. done must follow.
+func (v *View) useOne(key string) (viewRead, error) {
+	return v.read(func(all []*viewPartition) []*viewPartition {
+		n := topics.Partition(key, int32(len(all)))
+		return all[n : n+1]
+	})
+}
+
+func (v *View) read(choose func(all []*viewPartition) []*viewPartition) (viewRead, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
 	case v.stopped:
-		return nil, nil, ErrViewStopped
+		return viewRead{}, ErrViewStopped
 	case !v.ready:
-		return nil, nil, &NotReadyError{v.progress()}
+		return viewRead{}, &NotReadyError{v.progress()}
 	}
 	v.readers.Add(1)
-	stores = make([]*store, len(v.partitions))
-	for i := range v.partitions {
-		stores[i] = v.partitions[i].store
+	r := viewRead{v: v, wipes: v.wipes.Load()}
+	for _, p := range choose(v.partitions) {
+		r.stores = append(r.stores, p.store)
 	}
-	return stores, v.readers.Done, nil
+	return r, nil
+}
+
+func (r viewRead) done() { r.v.readers.Done() }
+
+// whole says whether what has been read is an answer. A partition that was wiped meanwhile looks like one with few rows: then the error is a *NotReadyError.
+func (r viewRead) whole() error {
+	if r.v.wipes.Load() == r.wipes {
+		return nil
+	}
+	return &NotReadyError{r.v.Progress()}
 }
 
 // Get returns the row of key, nil if there is none. The caller must not change it. Before the view has recovered the error is a *NotReadyError.
 func (v *View) Get(key string) ([]byte, error) {
-	s, release, err := v.useOne(key)
+	r, err := v.useOne(key)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	row, err := s.committed(key)
-	return row, v.explain(s, err)
+	defer r.done()
+	row, err := r.stores[0].committed(key)
+	if err != nil {
+		return nil, v.explain(r.stores[0], err)
+	}
+	if err := r.whole(); err != nil {
+		return nil, err
+	}
+	return row, nil
 }
 
 // explain turns errors of a table that is about to be rebuilt into what that means for who asked.
@@ -190,19 +226,6 @@ func (v *View) explain(s *store, err error) error {
 		return &NotReadyError{Progress{Since: time.Now()}}
 	}
 	return err
-}
-
-func (v *View) useOne(key string) (*store, func(), error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	switch {
-	case v.stopped:
-		return nil, nil, ErrViewStopped
-	case !v.ready:
-		return nil, nil, &NotReadyError{v.progress()}
-	}
-	v.readers.Add(1)
-	return v.partitions[topics.Partition(key, int32(len(v.partitions)))].store, v.readers.Done, nil
 }
 
 // Wait returns the row of key as soon as enough says that it will do; row is nil while there is none. It waits for the view to recover, too. The
@@ -231,37 +254,44 @@ func (v *View) Lookup(entry string) ([]string, error) {
 	if v.cfg.Index == nil {
 		return nil, fmt.Errorf("the view of %s has no index", v.cfg.Topic)
 	}
-	stores, release, err := v.use()
+	r, err := v.use()
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer r.done()
 	var keys []string
-	for _, s := range stores {
+	for _, s := range r.stores {
 		found, err := s.lookup(entry)
 		if err != nil {
 			return nil, v.explain(s, err)
 		}
 		keys = append(keys, found...)
 	}
+	if err := r.whole(); err != nil {
+		return nil, err
+	}
 	slices.Sort(keys)
 	return keys, nil
 }
 
 // Iterate calls each for every row, in key order within each partition, until it returns an error, which Iterate returns. Each partition is seen as
-// it was when its first row was reached. row is each's only until it returns.
+// it was when its first row was reached. row is each's only until it returns. A *NotReadyError can also come in the middle or at the end, when rows had to be
+// removed meanwhile: those that each has had are then not all.
 func (v *View) Iterate(each func(key string, row []byte) error) error {
-	stores, release, err := v.use()
+	r, err := v.use()
 	if err != nil {
 		return err
 	}
-	defer release()
-	for _, s := range stores {
+	defer r.done()
+	for _, s := range r.stores {
+		if err := r.whole(); err != nil {
+			return err
+		}
 		if err := iterateStore(s, each); err != nil {
 			return v.explain(s, err)
 		}
 	}
-	return nil
+	return r.whole()
 }
 
 func iterateStore(s *store, each func(key string, row []byte) error) error {

@@ -220,7 +220,8 @@ func (v *View) opened(ctx context.Context, end context.CancelFunc, partition int
 	return &viewStorage{Storage: st, v: v, p: p}, nil
 }
 
-// unready is called before the rows of a partition are wiped: until they have been read again, nothing is answered.
+// unready is called before the rows of a partition are wiped: until they have been read again, nothing is answered, and who reads now
+// has no answer either.
 func (v *View) unready(partition int32) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -228,6 +229,7 @@ func (v *View) unready(partition int32) {
 		v.partitions[partition].recovered = false
 	}
 	v.ready = false
+	v.wipes.Add(1)
 }
 
 // recovered notes that a partition has been read up to its end.
