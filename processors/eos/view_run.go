@@ -284,7 +284,8 @@ func (s *viewStorage) GetOffset(def int64) (int64, error) {
 	return offset, nil
 }
 
-// SetOffset follows every message. One that the store does not take has not been read: the view would call its rows complete.
+// SetOffset follows every message. Only when the store has it does the view say so: who asks whether it has reached an offset reads the row next, and a view
+// that has reached the end calls its rows complete.
 func (s *viewStorage) SetOffset(offset int64) error {
 	if err := s.Storage.SetOffset(offset); err != nil {
 		return err
