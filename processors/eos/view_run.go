@@ -1,6 +1,7 @@
 package eos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/lovoo/goka"
 	gokacodec "github.com/lovoo/goka/codec"
 	"github.com/lovoo/goka/storage"
+	"golang.org/x/sync/errgroup"
 
 	"utopia/processors/kafkaclient"
 	"utopia/topics"
@@ -112,7 +114,8 @@ func oneLine(err error) string {
 	return strings.Join(strings.Fields(err.Error()), " ")
 }
 
-// feed runs one Goka view.
+// feed copies the topic until ctx ends or one partition fails. Each partition has a Goka view of its own: in a common one, no partition reads on before all have
+// recovered, and an error of one does not reach another that waits with a row.
 func (v *View) feed(ctx context.Context, d *stateDir, logs *tableLogs) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -139,6 +142,25 @@ func (v *View) feed(ctx context.Context, d *stateDir, logs *tableLogs) error {
 		wiping:       v.unready,
 		logger:       v.cfg.Logger,
 	})
+	go v.confirm(ctx, cancel, logs)
+	parts, ctx := errgroup.WithContext(ctx)
+	for _, n := range log.partitions {
+		parts.Go(func() error {
+			err := v.copy(ctx, onePartition{consumer, n}, &viewTopic{v: v, ctx: ctx, logs: logs, partition: n}, func(topic string, _ int32) (storage.Storage, error) {
+				st, err := build(topic, n)
+				if err != nil {
+					return nil, err
+				}
+				return v.opened(ctx, cancel, n, st)
+			})
+			return cmp.Or(err, errReaderClosed) // ends the others
+		})
+	}
+	return parts.Wait()
+}
+
+// copy runs the Goka view of one partition.
+func (v *View) copy(ctx context.Context, log sarama.Consumer, topic goka.TopicManager, build storage.Builder) error {
 	gv, err := goka.NewView(nil, goka.Table(v.cfg.Topic), new(gokacodec.Bytes),
 		goka.WithViewHasher(topics.Hasher),
 		goka.WithViewLogger(gokaLogger{v.cfg.Logger}),
@@ -148,22 +170,13 @@ func (v *View) feed(ctx context.Context, d *stateDir, logs *tableLogs) error {
 			}
 			return skipMarkers(u, s, key, value)
 		}),
-		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) { return consumer, nil }),
-		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) {
-			return &viewTopic{v: v, ctx: ctx, logs: logs, partitions: log.partitions}, nil
-		}),
-		goka.WithViewStorageBuilder(func(topic string, partition int32) (storage.Storage, error) {
-			st, err := build(topic, partition)
-			if err != nil {
-				return nil, err
-			}
-			return v.opened(ctx, cancel, partition, st)
-		}),
+		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) { return log, nil }),
+		goka.WithViewTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return topic, nil }),
+		goka.WithViewStorageBuilder(build),
 	)
 	if err != nil {
 		return err
 	}
-	go v.confirm(ctx, cancel, logs)
 	return gv.Run(ctx)
 }
 
@@ -303,23 +316,34 @@ func (s *viewStorage) MarkRecovered() error {
 	return nil
 }
 
-// viewTopic is what Goka asks about the topic.
+// onePartition shows a Goka view one partition of a log, as number 0: it takes only those that begin there.
+type onePartition struct {
+	sarama.Consumer
+	n int32
+}
+
+// ConsumePartition starts to read the partition.
+func (o onePartition) ConsumePartition(topic string, _ int32, offset int64) (sarama.PartitionConsumer, error) {
+	return o.Consumer.ConsumePartition(topic, o.n, offset)
+}
+
+// viewTopic is what Goka asks about one partition of the topic.
 type viewTopic struct {
-	v          *View
-	ctx        context.Context // of the feed; goka.TopicManager has none to pass
-	logs       *tableLogs
-	partitions []int32
+	v         *View
+	ctx       context.Context // of the feed; goka.TopicManager has none to pass
+	logs      *tableLogs
+	partition int32
 }
 
 var _ goka.TopicManager = (*viewTopic)(nil)
 
-// Partitions returns the topic's partitions.
-func (t *viewTopic) Partitions(string) ([]int32, error) { return t.partitions, nil }
+// Partitions says that there is one.
+func (*viewTopic) Partitions(string) ([]int32, error) { return []int32{0}, nil }
 
 // GetOffset answers where the log begins, and where recovery must read to. A partition that has recovered need not wait for open transactions.
-func (t *viewTopic) GetOffset(topic string, partition int32, at int64) (int64, error) {
+func (t *viewTopic) GetOffset(topic string, _ int32, at int64) (int64, error) {
 	t.v.mu.Lock()
-	p := t.v.partitions[partition]
+	p := t.v.partitions[t.partition]
 	st, recovered := p.store, p.recovered
 	t.v.mu.Unlock()
 	var offset int64
@@ -328,9 +352,9 @@ func (t *viewTopic) GetOffset(topic string, partition int32, at int64) (int64, e
 	case at == sarama.OffsetOldest:
 		offset = st.oldest()
 	case recovered:
-		offset, err = t.logs.highWaterMark(t.ctx, topic, partition)
+		offset, err = t.logs.highWaterMark(t.ctx, topic, t.partition)
 	default:
-		offset, err = t.logs.end(t.ctx, topic, partition)
+		offset, err = t.logs.end(t.ctx, topic, t.partition)
 	}
 	if err != nil {
 		return 0, err
