@@ -31,6 +31,8 @@ type generation struct {
 	broken   chan struct{} // closed when a partition processor has stopped by itself
 	breakOne sync.Once
 
+	owned atomic.Pointer[time.Time] // when the group was asked whether the partitions are this member's, and said yes; the loop takes it
+
 	tables   tables
 	handlers sync.WaitGroup
 	isSetUp  chan struct{} // closed when Setup has returned
@@ -112,6 +114,20 @@ func (g *generation) end() error {
 	g.handlers.Wait()
 	g.endErr = g.handler.Cleanup(g)
 	return g.endErr
+}
+
+// vouch notes in the tables that they were complete when the group said last that their partitions are this member's.
+func (g *generation) vouch() error {
+	at := g.owned.Swap(nil)
+	if at == nil {
+		return nil
+	}
+	for _, tb := range g.tables.all() {
+		if err := tb.st.completeAsOf(*at); err != nil {
+			return fmt.Errorf("keep the position of partition %d: %w", tb.partition, err)
+		}
+	}
+	return nil
 }
 
 // errEnded means that the generation ended before it was set up. errBroken means that a partition processor stopped by itself; errStuck that callbacks took longer than the transaction may last.

@@ -465,3 +465,6 @@ func (c *answerConn) Read(b []byte) (int, error) {
 	c.rest = c.rest[n:]
 	return n, nil
 }
+
+// commit is commitAsOf now.
+func (s *store) commit(changelogOffset int64) error { return s.commitAsOf(changelogOffset, time.Now()) }

@@ -391,10 +391,9 @@ func (l *loop) housekeep(g *generation, now time.Time) {
 	}
 	if now.Sub(l.refreshed) >= time.Minute {
 		l.refreshed = now
-		for _, tb := range g.tables.all() {
-			if err := tb.st.commit(-1); err != nil {
-				l.p.fail(fmt.Errorf("keep the position of partition %d: %w", tb.partition, err))
-			}
-		}
+		go l.m.confirm(g)
+	}
+	if err := g.vouch(); err != nil {
+		l.p.fail(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"utopia/topics"
 )
@@ -154,6 +155,17 @@ func (m *member) refresh(ctx context.Context) error {
 	default:
 	}
 	return nil
+}
+
+// confirm asks the group whether the partitions of g are this member's still, and notes in g when it asked: until then nobody else has written to their tables.
+// A process that stood still is perhaps out since long, and has not heard of it.
+func (m *member) confirm(g *generation) {
+	asked := time.Now()
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Group, req.Generation, req.MemberID, req.InstanceID = m.p.group, g.number, g.memberID, &m.p.instance
+	if resp, err := req.RequestWith(g.ctx, m.cl); err == nil && resp.ErrorCode == 0 {
+		g.owned.Store(&asked)
+	}
 }
 
 // onAssigned runs when the group has assigned partitions, perhaps none. With none no offsets are fetched, so that the generation begins here.

@@ -343,15 +343,15 @@ func (s *store) SetOffset(offset int64) error {
 	return s.commitOpen(offset, s.position.asOf)
 }
 
-// commit makes the open transaction's rows the committed ones: Kafka said committed. changelogOffset is the offset of the last changelog record
-// that the transaction produced to this partition; -1 leaves the offset as it is.
-func (s *store) commit(changelogOffset int64) error {
+// commitAsOf makes the open transaction's rows the committed ones: Kafka said committed. changelogOffset is the offset of the last changelog record
+// that the transaction produced to this partition; -1 leaves the offset as it is. at is when the rows contained all that the log had.
+func (s *store) commitAsOf(changelogOffset int64, at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.recovering {
 		return errRecovering
 	}
-	return s.commitOpen(changelogOffset, time.Now().UnixMilli())
+	return s.commitOpen(changelogOffset, at.UnixMilli())
 }
 
 // follow commits what the changelog says up to offset, for a copy that others write. Whether that is all the log has, completeAsOf says. A copy that was

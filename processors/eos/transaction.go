@@ -169,7 +169,8 @@ func (t *transaction) commitOutside(ctx context.Context) {
 	t.m.cl.CommitOffsetsSync(ctx, at, nil)
 }
 
-// apply makes the tables' open rows the committed ones.
+// apply makes the tables' open rows the committed ones. They are complete as of when the transaction began: the group has taken its offsets since then, and so the
+// partitions were this member's until then. Whether they are still, it has not said; this process may have stood still in between.
 func (t *transaction) apply() error {
 	for _, tb := range t.g.tables.all() {
 		offset := t.box.written[tb.partition].Load()
@@ -179,7 +180,7 @@ func (t *transaction) apply() error {
 		if t.p.sabotaged("store an offset too far") {
 			offset += 2 // the next one is the commit marker's: reading on after it would do no harm
 		}
-		if err := tb.st.commit(offset); err != nil {
+		if err := tb.st.commitAsOf(offset, t.began); err != nil {
 			return &storeError{fmt.Errorf("keep the committed rows of partition %d: %w", tb.partition, err)}
 		}
 	}
