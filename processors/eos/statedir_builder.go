@@ -71,6 +71,7 @@ func (a *assignment) Close() error {
 
 // GetOffset is what Goka asks before it loads: the moment to see whether the log still leads on from where the rows end.
 func (a *assignment) GetOffset(def int64) (int64, error) {
+	asked := time.Now() // not when it was answered: this process may have stood still in between
 	start, err := a.logs.start(a.ctx, a.table.topic, a.partition)
 	if err != nil {
 		return 0, err
@@ -79,7 +80,7 @@ func (a *assignment) GetOffset(def int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := a.reconcile(start, end, time.Now()); err != nil {
+	if err := a.reconcile(start, end, asked); err != nil {
 		return 0, err
 	}
 	a.mu.Lock()
