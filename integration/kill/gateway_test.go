@@ -40,7 +40,7 @@ const (
 	// asked is how many commands a second the gateways are sent, as long as the machine can.
 	asked = 1000
 	// people are asked for three commands each.
-	people = 2000
+	people = 3000
 	// gatewayKills is how many gateways must have died while there were commands.
 	gatewayKills = 10
 )
@@ -63,7 +63,7 @@ func TestKillsOfGatewaysChangeNoOutcome(t *testing.T) {
 			select {
 			case <-killing.Done():
 				return
-			case <-time.After(time.Duration(300+random.IntN(900)) * time.Millisecond):
+			case <-time.After(time.Duration(250+random.IntN(700)) * time.Millisecond):
 				gateways[random.IntN(len(gateways))].Kill()
 			}
 		}
