@@ -95,6 +95,14 @@ func once() map[string]failure {
 			`{"kind":"cut in","place":"notification-0","at":7803000000,"for":3698000000},` +
 			`{"kind":"stop","place":"mailer-0","at":8971000000,"for":14009000000,"n":449903},` +
 			`{"kind":"bit flip","place":"mail-0","at":10413000000,"for":9768000000,"n":32417},{"kind":"night","at":17692000000,"for":190800000000000}]`, 68},
+		// The check was the first to read a part of the index that was damaged, and did not wait for the view to read its rows again.
+		"an index whose damage shows when somebody is looked for": {21505, `[{"kind":"hot key","at":2564000000,"for":5840000000,"n":9},` +
+			`{"kind":"skew","place":"notification-0","at":4483000000,"for":10351000000,"n":60},` +
+			`{"kind":"stop","place":"mailer-0","at":4878000000,"for":11057000000,"n":223438},` +
+			`{"kind":"never back","place":"customer-1","at":5061000000,"point":"end_sent","n":1},` +
+			`{"kind":"lose file","place":"notification-0","at":8373000000,"for":8196000000,"n":439185},` +
+			`{"kind":"bit flip","place":"view-0","at":11157000000,"for":6474000000,"n":779941},` +
+			`{"kind":"refuse","at":12967000000,"key":"TxnOffsetCommit","err":"INVALID_PRODUCER_EPOCH","n":3}]`, 68},
 		// A view that was stopped while the registry hung asked it again for each row that it had to write; it also left out of its index whom it could not read.
 		"a view that is stopped while the registry hangs": {13070, `[{"kind":"no registry","at":928000000,"for":13736000000,"n":2},` +
 			`{"kind":"stop","place":"view-0","at":5337000000,"for":10687000000,"n":301615}]`, 68},
