@@ -24,14 +24,26 @@ const (
 // topic in this form is private. ErrNotOfTopic for anything else, ErrSymbol or ErrInvalidUTF8 for a record that could not
 // be read again.
 func AppendPrivate(dst []byte, r Record) ([]byte, error) {
-	s, err := compiled()
+	k, err := kindOf(r)
 	if err != nil {
 		return dst, err
 	}
+	return k.appendPrivate(dst, r)
+}
+
+func kindOf(r Record) (*kind, error) {
+	s, err := compiled()
+	if err != nil {
+		return nil, err
+	}
 	k := s.byType[reflect.TypeOf(r)]
 	if k == nil {
-		return dst, fmt.Errorf("%w: %T", ErrNotOfTopic, r)
+		return nil, fmt.Errorf("%w: %T", ErrNotOfTopic, r)
 	}
+	return k, nil
+}
+
+func (k *kind) appendPrivate(dst []byte, r Record) ([]byte, error) {
 	fresh := dst == nil
 	if fresh {
 		dst = k.usual.buffer()
@@ -49,13 +61,12 @@ func AppendPrivate(dst []byte, r Record) ([]byte, error) {
 // AppendIdentity appends r as the oldest revision writes it that says all of it. Two releases make the same bytes of what both know, so that a hash of
 // them is the same on both sides of an upgrade. Errors: those of AppendPrivate.
 func AppendIdentity(dst []byte, r Record) ([]byte, error) {
-	s, err := compiled()
+	k, err := kindOf(r)
 	if err != nil {
 		return dst, err
 	}
-	k := s.byType[reflect.TypeOf(r)]
-	if k == nil || k.write == 0 {
-		return AppendPrivate(dst, r)
+	if k.write == 0 {
+		return k.appendPrivate(dst, r)
 	}
 	all, err := k.encode(nil, r)
 	if err != nil {

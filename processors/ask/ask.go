@@ -152,10 +152,10 @@ type Question struct {
 	early     []schemas.ReplyFields // came before that was known
 }
 
-// answers tells whether a reply is about this sending of the command: the same id may be asked at the same time by others,
+// Answers tells whether a reply is about the command at a place of its topic: the same id may be asked at the same time by others,
 // and with another body. A record that was sent on to its right partition is answered from there.
-func (q *Question) answers(f schemas.ReplyFields) bool {
-	return f.Partition != q.partition || f.Offset == q.offset
+func Answers(f schemas.ReplyFields, partition int32, offset int64) bool {
+	return f.Partition != partition || f.Offset == offset
 }
 
 func (c *Client) deliver(f schemas.ReplyFields) {
@@ -166,7 +166,7 @@ func (c *Client) deliver(f schemas.ReplyFields) {
 		case q.key != f.Key:
 		case !q.known:
 			q.early = append(q.early, f)
-		case q.answers(f):
+		case Answers(f, q.partition, q.offset):
 			q.give(f)
 		}
 	}
@@ -185,7 +185,7 @@ func (q *Question) stored(partition int32, offset int64) {
 	defer q.c.mu.Unlock()
 	q.known, q.partition, q.offset = true, partition, offset
 	for _, f := range q.early {
-		if q.answers(f) {
+		if Answers(f, q.partition, q.offset) {
 			q.give(f)
 		}
 	}

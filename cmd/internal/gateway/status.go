@@ -7,6 +7,7 @@ import (
 
 	"utopia/cmd/internal/api"
 	"utopia/cmd/internal/cluster"
+	"utopia/processors/ask"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -82,13 +83,13 @@ func (in *StatusInput) input() (cluster.Ref, error) {
 	return ref, nil
 }
 
-// answers says whether f is the answer to the command at input. A command that was sent on to its right partition is answered from there. Without an
-// input it is the first answer to the id that is not about another command, which has only taken its id.
+// answers says whether f is the answer to the command at input. Without an input any is that is not about another command, which has only taken the
+// id.
 func answers(f schemas.ReplyFields, input cluster.Ref) bool {
 	if input.Topic == "" {
 		return f.Refusal != schemas.RefusedIDReused
 	}
-	return f.Partition != input.Partition || f.Offset == input.Offset
+	return ask.Answers(f, input.Partition, input.Offset)
 }
 
 func told(f schemas.ReplyFields, to api.Service, gone bool) *StatusAnswer {
