@@ -15,6 +15,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -47,6 +48,18 @@ func newLogClusterOn(tb testing.TB, opts ...kfake.Opt) *logCluster {
 			return network.DialContext(ctx, proto, addr)
 		}),
 	}}
+}
+
+// deleteRecords removes what lies before an offset: the log begins there.
+func (c *logCluster) deleteRecords(tb testing.TB, topic string, partition int32, before int64) {
+	tb.Helper()
+	client, err := kgo.NewClient(c.opts...)
+	mustDo(tb, err)
+	defer client.Close()
+	var at kadm.Offsets
+	at.AddOffset(topic, partition, before, -1)
+	_, err = kadm.NewClient(client).DeleteRecords(tb.Context(), at)
+	mustDo(tb, err)
 }
 
 // write produces records in one transaction, which it commits or aborts.

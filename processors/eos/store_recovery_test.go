@@ -1,7 +1,6 @@
 package eos
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -188,14 +186,8 @@ func TestAssignmentReconcilesWithTheLog(t *testing.T) {
 	}
 	mustDo(t, st.Close())
 
-	client, err := kgo.NewClient(c.opts...)
-	mustDo(t, err)
-	defer client.Close()
 	c.write(t, kgo.TryCommit, rec("t", 0, "a", "2"), rec("t", 0, "b", "2"))
-	var at kadm.Offsets
-	at.AddOffset("t", 0, 4, -1)
-	_, err = kadm.NewClient(client).DeleteRecords(context.Background(), at)
-	mustDo(t, err)
+	c.deleteRecords(t, "t", 0, 4)
 	st, err = build("t", 0)
 	mustDo(t, err, st.Open())
 	if offset, err := st.GetOffset(-3); err != nil || offset != -3 {

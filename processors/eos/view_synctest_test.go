@@ -142,13 +142,7 @@ func TestViewStopsAnsweringWhenItMustStartOver(t *testing.T) {
 		time.Sleep(time.Minute)
 		c.write(t, kgo.TryCommit, rec("t", 0, "a", ""))
 		c.write(t, kgo.TryCommit, rec("t", 0, "c", "1"))
-		client, err := kgo.NewClient(c.opts...)
-		mustDo(t, err)
-		defer client.Close()
-		var at kadm.Offsets
-		at.AddOffset("t", 0, 5, -1)
-		_, err = kadm.NewClient(client).DeleteRecords(t.Context(), at)
-		mustDo(t, err)
+		c.deleteRecords(t, "t", 0, 5)
 		cut.Store(false)
 		waitFor(t, v, "c", "1")
 		if diff := cmp.Diff(map[string]string{"c": "1"}, viewRows(t, v)); diff != "" {

@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -87,13 +86,7 @@ func wipeable(t *testing.T) (*View, func()) {
 		time.Sleep(time.Minute)
 		c.write(t, kgo.TryCommit, rec("t", 1, "b", ""))
 		c.write(t, kgo.TryCommit, rec("t", 1, "d", "d@one"))
-		client, err := kgo.NewClient(c.opts...)
-		mustDo(t, err)
-		defer client.Close()
-		var at kadm.Offsets
-		at.AddOffset("t", 1, 5, -1)
-		_, err = kadm.NewClient(client).DeleteRecords(t.Context(), at)
-		mustDo(t, err)
+		c.deleteRecords(t, "t", 1, 5)
 		cut.Store(false)
 		for v.Ready() {
 			time.Sleep(100 * time.Millisecond)
