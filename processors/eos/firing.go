@@ -136,7 +136,8 @@ func (f *firing) send(partition int32, e dueEntry, now time.Time, o *outbox) {
 			slog.String("error", err.Error()))
 		return
 	}
-	o.produce(&kgo.Record{Topic: f.p.cfg.Deadlines.Topic, Partition: partition, Key: []byte(e.Key), Value: value})
+	o.fired = &kgo.Record{Topic: f.p.cfg.Deadlines.Topic, Partition: partition, Key: []byte(e.Key), Value: value}
+	o.produce(o.fired)
 	if f.p.cfg.Hooks.Fired != nil {
 		o.note(func() { f.p.cfg.Hooks.Fired(e.Kind) })
 	}

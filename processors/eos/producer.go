@@ -64,6 +64,7 @@ type outbox struct {
 	ctx   context.Context // of the generation: unblocks a Produce that waits for room
 	table string
 	acked func(*kgo.Record, error)
+	fired *kgo.Record // the last command for a deadline since the reset; all there is, perhaps, in a transaction without offsets
 
 	sabotaged func(mistake string) bool
 
@@ -89,7 +90,7 @@ func newOutbox(g *generation, cl *kgo.Client) *outbox {
 }
 
 func (o *outbox) reset(now time.Time) {
-	o.stamp = now
+	o.stamp, o.fired = now, nil
 	o.err.Store(nil)
 	for i := range o.written {
 		o.written[i].Store(-1)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"utopia/processors/kafkaclient"
 )
 
 // transaction is an open Kafka transaction of one generation. The loop sees it as three steps (begin, produce, end with these offsets), so that
@@ -98,6 +100,9 @@ func (t *transaction) flush(ctx context.Context) error {
 	}
 	if perr := t.box.err.Load(); perr != nil && !t.p.sabotaged("ignore failed produces") {
 		return fmt.Errorf("produce to %s: %w", perr.topic, perr.err)
+	}
+	if r := t.box.fired; r != nil && len(t.next) == 0 && t.box.err.Load() == nil {
+		return kafkaclient.AwaitNoted(ctx, t.m.cl, r)
 	}
 	return nil
 }

@@ -242,8 +242,8 @@ func (t *tail) take(ctx context.Context, fetches kgo.Fetches) error {
 func (t *tail) arrive() {
 	if !t.live && t.before.covers(t.end) {
 		t.live = true
+		t.ring.lively(true) // before somebody is told that it is ready, and reads
 		t.ready.Store(true)
-		t.ring.lively(true)
 	}
 }
 
