@@ -31,7 +31,7 @@ func AwaitNoted(ctx context.Context, cl *kgo.Client, r *kgo.Record) error {
 		if leader, _, err := cl.PartitionLeader(r.Topic, r.Partition); leader >= 0 || err != nil {
 			return nil //nolint:nilerr // it is noted, with an error that came later
 		}
-		look := time.NewTimer(notedEvery)
+		look := time.NewTimer(notedEvery) //nolint:forbidigo // it waits for a client, whose time is the real one
 		select {
 		case <-look.C:
 		case <-ctx.Done():
