@@ -198,7 +198,7 @@ func (b *rebuild) commit(ctx context.Context, records []*kgo.Record) error {
 	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
 		return fmt.Errorf("replace: %w", errors.Join(err, client.EndTransaction(context.WithoutCancel(ctx), kgo.TryAbort)))
 	}
-	if err := kafkaclient.Commit(ctx, client.Client, records...); err != nil {
+	if err := kafkaclient.EndTransaction(ctx, client.Client, kgo.TryCommit, records...); err != nil {
 		return fmt.Errorf("replace: %w", err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -55,7 +56,7 @@ func (a *archive) write(commit kgo.TransactionEndTry, records ...*kgo.Record) {
 	if err := a.client.ProduceSync(a.t.Context(), records...).FirstErr(); err != nil {
 		a.t.Fatal(err)
 	}
-	if err := a.client.EndTransaction(a.t.Context(), commit); err != nil {
+	if err := kafkaclient.EndTransaction(a.t.Context(), a.client, commit, records...); err != nil {
 		a.t.Fatal(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/processors"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -155,8 +156,9 @@ func publish(o processors.ViewOptions, topic topics.Topic, key string, row schem
 	if err := client.BeginTransaction(); err != nil {
 		return err
 	}
-	if err := client.ProduceSync(context.Background(), &kgo.Record{Topic: topic.Name, Key: []byte(key), Value: value}).FirstErr(); err != nil {
+	record := &kgo.Record{Topic: topic.Name, Key: []byte(key), Value: value}
+	if err := client.ProduceSync(context.Background(), record).FirstErr(); err != nil {
 		return err
 	}
-	return client.EndTransaction(context.Background(), kgo.TryCommit)
+	return kafkaclient.EndTransaction(context.Background(), client, kgo.TryCommit, record)
 }

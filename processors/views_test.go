@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"utopia/processors/eos"
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -54,6 +55,7 @@ func (w *window) write(end kgo.TransactionEndTry, topic topics.Topic, rows map[s
 	if err := w.client.BeginTransaction(); err != nil {
 		w.t.Fatal(err)
 	}
+	var written []*kgo.Record
 	for key, row := range rows {
 		r := &kgo.Record{Topic: topic.Name, Key: []byte(key), Partition: topics.Partition(key, windowPartitions)}
 		if row != nil {
@@ -64,8 +66,9 @@ func (w *window) write(end kgo.TransactionEndTry, topic topics.Topic, rows map[s
 		if err := w.client.ProduceSync(w.t.Context(), r).FirstErr(); err != nil {
 			w.t.Fatal(err)
 		}
+		written = append(written, r)
 	}
-	if err := w.client.EndTransaction(w.t.Context(), end); err != nil {
+	if err := kafkaclient.EndTransaction(w.t.Context(), w.client, end, written...); err != nil {
 		w.t.Fatal(err)
 	}
 }

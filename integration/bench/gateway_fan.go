@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -65,6 +66,7 @@ func (c *changes) write(ctx context.Context, due time.Time, moves int) error {
 	if err := c.client.BeginTransaction(); err != nil {
 		return err
 	}
+	var last *kgo.Record
 	for range moves {
 		id := gatewayCustomer(c.n % gatewayCustomers)
 		before, after := residence(due.UnixMilli()), residence(due.UnixMilli())
@@ -77,12 +79,13 @@ func (c *changes) write(ctx context.Context, due time.Time, moves int) error {
 			return err
 		}
 		c.n++
-		c.client.Produce(ctx, &kgo.Record{Topic: topics.CustomerChanges.Name, Key: []byte(id), Value: value}, nil)
+		last = &kgo.Record{Topic: topics.CustomerChanges.Name, Key: []byte(id), Value: value}
+		c.client.Produce(ctx, last, nil)
 	}
 	if err := c.client.Flush(ctx); err != nil {
 		return err
 	}
-	return c.client.EndTransaction(ctx, kgo.TryCommit)
+	return kafkaclient.EndTransaction(ctx, c.client, kgo.TryCommit, last)
 }
 
 // ears are the clients.

@@ -13,6 +13,7 @@ import (
 	"utopia/integration/kafka"
 	"utopia/integration/live"
 	"utopia/integration/traffic"
+	"utopia/processors/kafkaclient"
 	"utopia/topics"
 )
 
@@ -131,10 +132,11 @@ func (p probe) commit(client *kgo.Client, partition int32) int64 {
 	if err := client.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: probeTopic, Partition: partition, Value: []byte("x")}).FirstErr(); err != nil {
+	r := &kgo.Record{Topic: probeTopic, Partition: partition, Value: []byte("x")}
+	if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+	if err := kafkaclient.EndTransaction(t.Context(), client, kgo.TryCommit, r); err != nil {
 		t.Fatal(err)
 	}
 	stable, err := p.w.Admin.ListCommittedOffsets(t.Context(), probeTopic)

@@ -21,6 +21,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
+
+	"utopia/processors/kafkaclient"
 )
 
 // logCluster is an embedded broker with helpers to write tables' logs.
@@ -71,7 +73,7 @@ func (c *logCluster) write(tb testing.TB, end kgo.TransactionEndTry, records ...
 	defer client.Close()
 	mustDo(tb, client.BeginTransaction())
 	mustDo(tb, client.ProduceSync(tb.Context(), records...).FirstErr())
-	mustDo(tb, client.EndTransaction(tb.Context(), end))
+	mustDo(tb, kafkaclient.EndTransaction(tb.Context(), client, end, records...))
 }
 
 // fill produces n records with distinct keys to a partition, without a transaction.

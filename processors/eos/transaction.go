@@ -98,10 +98,11 @@ func (t *transaction) flush(ctx context.Context) error {
 	if err := t.m.cl.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
-	if perr := t.box.err.Load(); perr != nil && !t.p.sabotaged("ignore failed produces") {
+	perr := t.box.err.Load()
+	if perr != nil && !t.p.sabotaged("ignore failed produces") {
 		return fmt.Errorf("produce to %s: %w", perr.topic, perr.err)
 	}
-	if r := t.box.fired; r != nil && len(t.next) == 0 && t.box.err.Load() == nil {
+	if r := t.box.fired; r != nil && len(t.next) == 0 && perr == nil {
 		return kafkaclient.AwaitNoted(ctx, t.m.cl, r)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"utopia/processors/kafkaclient"
 	"utopia/schemas"
 	"utopia/topics"
 )
@@ -87,10 +88,11 @@ func TestMarkersAreNoLag(t *testing.T) {
 		if err := tx.BeginTransaction(); err != nil {
 			t.Fatal(err)
 		}
-		if err := tx.ProduceSync(w.ctx(), &kgo.Record{Topic: topics.MailOutbox.Name, Key: []byte("m-1"), Value: b}).FirstErr(); err != nil {
+		r := &kgo.Record{Topic: topics.MailOutbox.Name, Key: []byte("m-1"), Value: b}
+		if err := tx.ProduceSync(w.ctx(), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		if err := tx.EndTransaction(w.ctx(), end); err != nil {
+		if err := kafkaclient.EndTransaction(w.ctx(), tx, end, r); err != nil {
 			t.Fatal(err)
 		}
 	}

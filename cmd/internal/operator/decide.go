@@ -143,7 +143,7 @@ func (d *Desk) commit(ctx context.Context, cl *kgo.Client, n int32, note schemas
 		_ = cl.EndTransaction(ending, kgo.TryAbort) // likewise
 		return Action{}, err
 	}
-	if err := kafkaclient.Commit(ctx, cl, record); err != nil {
+	if err := kafkaclient.EndTransaction(ctx, cl, kgo.TryCommit, record); err != nil {
 		return Action{}, fmt.Errorf("commit: %w", err)
 	}
 	return Action{OperatorAction: note, At: record.Timestamp, Partition: record.Partition, Offset: record.Offset}, nil

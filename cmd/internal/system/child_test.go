@@ -13,6 +13,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"utopia/processors/kafkaclient"
 )
 
 // serve runs a broker process in this one and returns its address and what ends it.
@@ -62,17 +64,18 @@ func TestABrokerThatWasKilledLeavesNothingOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	writer := client(t, addr, kgo.TransactionalID("w"), kgo.DefaultProduceTopic("t"))
-	write := func(text string) {
+	write := func(text string) *kgo.Record {
 		t.Helper()
+		r := kgo.StringRecord(text)
 		if err := writer.BeginTransaction(); err != nil {
 			t.Fatal(err)
 		}
-		if err := writer.ProduceSync(t.Context(), kgo.StringRecord(text)).FirstErr(); err != nil {
+		if err := writer.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
+		return r
 	}
-	write("committed")
-	if err := writer.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+	if err := kafkaclient.EndTransaction(t.Context(), writer, kgo.TryCommit, write("committed")); err != nil {
 		t.Fatal(err)
 	}
 	write("open")

@@ -11,14 +11,15 @@ import (
 // notedEvery is how often to look whether the client has noted partitions.
 const notedEvery = time.Millisecond
 
-// Commit ends the open transaction of cl, in which produced, at least one record, have been acknowledged. An error leaves open whether it is committed.
-func Commit(ctx context.Context, cl *kgo.Client, produced ...*kgo.Record) error {
+// EndTransaction ends the open transaction of cl, in which produced have been acknowledged: one record at least of each topic. Its errors are those of
+// kgo's EndTransaction, and ctx's; any leaves open whether it is committed.
+func EndTransaction(ctx context.Context, cl *kgo.Client, how kgo.TransactionEndTry, produced ...*kgo.Record) error {
 	for _, r := range produced {
 		if err := AwaitNoted(ctx, cl, r); err != nil {
 			return err
 		}
 	}
-	return cl.EndTransaction(ctx, kgo.TryCommit) //nolint:wrapcheck // it is the client's own, for those who look at it
+	return cl.EndTransaction(ctx, how)
 }
 
 // AwaitNoted waits until cl has noted the partition of an acknowledged record.
@@ -28,15 +29,16 @@ func Commit(ctx context.Context, cl *kgo.Client, produced ...*kgo.Record) error 
 // acknowledged would be gone, and its commit would have succeeded.
 func AwaitNoted(ctx context.Context, cl *kgo.Client, r *kgo.Record) error {
 	for {
-		if leader, _, err := cl.PartitionLeader(r.Topic, r.Partition); leader >= 0 || err != nil {
-			return nil //nolint:nilerr // it is noted, with an error that came later
+		// A topic may have an error from before it was there, and no partitions. One that is noted has had a leader, and keeps it through errors.
+		if leader, _, _ := cl.PartitionLeader(r.Topic, r.Partition); leader >= 0 {
+			return nil
 		}
-		look := time.NewTimer(notedEvery) //nolint:forbidigo // it waits for a client, whose time is the real one
+		look := time.NewTimer(notedEvery) //nolint:forbidigo // a pause between two looks at the client; no time is read
 		select {
 		case <-look.C:
 		case <-ctx.Done():
 			look.Stop()
-			return fmt.Errorf("commit: %s/%d is not noted: %w", r.Topic, r.Partition, ctx.Err())
+			return fmt.Errorf("end the transaction: %s/%d is not noted: %w", r.Topic, r.Partition, ctx.Err())
 		}
 	}
 }
