@@ -132,7 +132,7 @@ func startGateways(t *testing.T, w *live.World) (*front, []*live.Keeper) {
 		address := fmt.Sprintf("127.0.0.1:%d", w.FreePort())
 		f.urls = append(f.urls, "https://"+address)
 		all = append(all, w.KeepGateway(fmt.Sprintf("gateway-%d", n+1), "--listen", address, "--listen-cert", cert, "--listen-key", key,
-			"--link-keys", w.LinkKeys(), "--api-keys", keys, "--rate", "0"))
+			"--link-keys", w.LinkKeys(), "--api-keys", keys, "--rate", "0", "--public-rate", "0"))
 	}
 	return f, all
 }
